@@ -1,0 +1,120 @@
+"""Every error this service raises on purpose, as one tree.
+
+A class exists only where some caller acts on it differently::
+
+    CnsError
+    ├── InvalidSubmission        the consumer must change the request                (4xx, with JSON pointers)
+    ├── NotAuthenticated         no, or no acceptable, credential                    (401)
+    ├── NotAuthorised            the credential lacks the role                       (403)
+    ├── NotFound                 no such thing in the caller's tenant                (404)
+    ├── Conflict                 someone else changed it, or it is being worked on   (409)
+    ├── KeyReused                idempotency key used before with another body       (422)
+    ├── StoreUnavailable         the tracking store did not take the write           (503)
+    ├── PublishFailed            the broker did not take the message                 (redeliver, or sweep)
+    ├── DestinationRefused       a URL points where we never connect to              (422, or a failed send)
+    ├── ProviderError            one provider call did not succeed
+    │   ├── Transient            try again later
+    │   ├── Throttled            the provider asks us to slow down; pacing, not failure
+    │   ├── Rejected             this message will never be accepted
+    │   ├── Misconfigured        our account or settings are wrong; no message will be accepted
+    │   └── InDoubt              the provider may have accepted; the answer was never seen
+    ├── TemplateUnusable         the template can't be rendered with this data
+    └── ReceiptNotAuthentic      a receipt's signature does not hold                 (401)
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class CnsError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with a request: where (RFC 6901 JSON pointer) and what."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidSubmission(CnsError):
+    """The request can't be accepted as it is; ``errors`` names each field."""
+
+    def __init__(self, errors: list[FieldError], *, status: int = 422) -> None:
+        super().__init__("; ".join(f"{error.pointer}: {error.detail}" for error in errors))
+        self.errors = errors
+        self.status = status
+
+
+class NotAuthenticated(CnsError):
+    """The request carries no credential that can be trusted."""
+
+
+class NotAuthorised(CnsError):
+    """The caller is known and may not do this."""
+
+
+class NotFound(CnsError):
+    """There is no such resource in the caller's tenant."""
+
+
+class Conflict(CnsError):
+    """The resource is changed or worked on by another request; ``retry_after`` says when to look again."""
+
+    def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class KeyReused(CnsError):
+    """An idempotency key came back with a different body."""
+
+
+class StoreUnavailable(CnsError):
+    """The tracking store did not commit; nothing happened and the caller may repeat the request."""
+
+
+class PublishFailed(CnsError):
+    """The broker did not take a message; what it announced is safe in the store."""
+
+
+class DestinationRefused(CnsError):
+    """A destination URL is not one this service connects to (scheme, host or network)."""
+
+
+class ProviderError(CnsError):
+    """One provider call did not succeed. ``reason`` is a stable code, safe to log and to show."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Transient(ProviderError):
+    """The provider could not take the message now; the same message may succeed later."""
+
+
+class Throttled(ProviderError):
+    """The provider asks for a slower pace; ``retry_after`` is its own word on when."""
+
+
+class Rejected(ProviderError):
+    """The provider will never take this message."""
+
+
+class Misconfigured(ProviderError):
+    """The provider refuses our account or settings, whatever the message."""
+
+
+class InDoubt(ProviderError):
+    """Bytes left for the provider and no answer came back: it may have accepted."""
+
+
+class TemplateUnusable(CnsError):
+    """The template and the data do not fit together."""
+
+
+class ReceiptNotAuthentic(CnsError):
+    """A receipt is not signed by the provider it claims to come from."""
