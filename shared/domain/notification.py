@@ -1,0 +1,113 @@
+"""A notification and its deliveries, as the service knows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.address import Address
+from shared.domain.content import Content
+from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
+from shared.domain.status import DeliveryStatus
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+class Lane(StrEnum):
+    """The priority a notification travels at; each lane has its own subscriptions and functions."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class Category(StrEnum):
+    """What a notification is for, which decides what may be done when it is in doubt."""
+
+    SECURITY = "security"
+    TRANSACTIONAL = "transactional"
+    MARKETING = "marketing"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRef:
+    """A template with its version pinned at accept."""
+
+    id: str
+    version: str
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one delivery with one provider."""
+
+    id: AttemptId
+    number: int
+    claimed_at: datetime
+    provider: str | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    provider_message_id: str | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One channel's part of a notification.
+
+    ``wake_at`` is set as long as the delivery is not at an outcome: when it has passed, the sweeper looks at it.
+    """
+
+    channel: str
+    status: DeliveryStatus
+    address: Address
+    wake_at: datetime | None
+    content: Content | None = None
+    attempt: int = 0
+    claim_id: str | None = None
+    claimed_at: datetime | None = None
+    due_at: datetime | None = None
+    provider: str | None = None
+    provider_message_id: str | None = None
+    reason: str | None = None
+    was_in_doubt: bool = False
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One change of status, in the order it was recorded."""
+
+    at: datetime
+    channel: str
+    status: DeliveryStatus
+    attempt: int = 0
+    provider: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a consumer asked for: one recipient, one template or content, one or more channels."""
+
+    tracking_id: TrackingId
+    tenant_id: TenantId
+    partition_key: PartitionKey
+    created_at: datetime
+    lane: Lane
+    category: Category
+    deliveries: Mapping[str, Delivery]
+    customer_id: str | None = None
+    template: TemplateRef | None = None
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+    reference: str | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+    batch_id: str | None = None
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    awaited: bool = False
+    history: tuple[HistoryEntry, ...] = ()
+    callbacks: Mapping[str, str] = field(default_factory=dict)
