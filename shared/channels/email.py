@@ -1,0 +1,56 @@
+"""Email: one mailbox, a subject, and the same message as text and HTML."""
+
+import re
+from collections.abc import Mapping
+
+from shared.domain.address import EmailAddress
+from shared.domain.channel import AddressProblem, Channel, Recipient
+from shared.domain.content import Content, EmailContent
+from shared.domain.notification import JsonValue
+
+_MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
+_MAX_LOCAL_LENGTH = 64  # RFC 5321 4.5.3.1.1
+# The dot-atom form of RFC 5322 3.2.3 and a host name with at least one dot; quoted local parts are refused on purpose:
+# no consumer has ever meant one, and header injection hides in them.
+_MAILBOX = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])"
+)
+
+
+def _address(recipient: Recipient) -> EmailAddress:
+    mailbox = recipient.email
+    if mailbox is None:
+        raise AddressProblem("/recipient/email", "is required for channel email")
+    if (
+        len(mailbox) > _MAX_LENGTH
+        or not _MAILBOX.fullmatch(mailbox)
+        or len(mailbox.rpartition("@")[0]) > _MAX_LOCAL_LENGTH
+    ):
+        raise AddressProblem("/recipient/email", "is not an email address")
+    return EmailAddress(mailbox)
+
+
+def _compose(parts: Mapping[str, str], _template: str, _data: Mapping[str, JsonValue]) -> EmailContent:
+    return EmailContent(
+        subject=" ".join(parts["email.subject.txt"].split()),
+        text=parts.get("email.body.txt"),
+        html=parts.get("email.body.html"),
+    )
+
+
+def _refuses(content: Content) -> str | None:
+    if isinstance(content, EmailContent) and any(ord(character) < ord(" ") for character in content.subject):
+        return "the subject contains a control character"
+    return None
+
+
+EMAIL = Channel(
+    name="email",
+    max_attempts=6,
+    parts=("email.subject.txt", "email.body.txt", "email.body.html"),
+    required_parts=("email.subject.txt", "email.body.txt"),
+    address=_address,
+    compose=_compose,
+    refuses=_refuses,
+)

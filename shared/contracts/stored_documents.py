@@ -1,0 +1,222 @@
+"""How notifications are stored in ``notification-tracking`` (Cosmos DB), and read back.
+
+Written by hand rather than by pydantic: these run once per notification on the hot path, and what is read was written
+here. Times are ISO 8601 in UTC with milliseconds and a Z, so that they sort as text.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from shared.domain.address import Address, Devices, DeviceToken, EmailAddress, PhoneNumber, WebhookUrl
+from shared.domain.content import Content, EmailContent, PushContent, SmsContent, WebhookContent
+from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
+from shared.domain.notification import (
+    Attempt,
+    Category,
+    Delivery,
+    HistoryEntry,
+    Lane,
+    Notification,
+    TemplateRef,
+)
+from shared.domain.status import DeliveryStatus
+
+Document = dict[str, Any]
+
+
+def stamp(instant: datetime | None) -> str | None:
+    """An instant as it is stored."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if instant else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _address_document(address: Address) -> Document:
+    match address:
+        case EmailAddress(mailbox):
+            return {"email": mailbox}
+        case PhoneNumber(number):
+            return {"phone": number}
+        case Devices(tokens):
+            return {"devices": [{"platform": token.platform, "token": token.token} for token in tokens]}
+        case WebhookUrl(url):
+            return {"url": url}
+
+
+def _address(document: Document) -> Address:
+    if "email" in document:
+        return EmailAddress(document["email"])
+    if "phone" in document:
+        return PhoneNumber(document["phone"])
+    if "devices" in document:
+        return Devices(tuple(DeviceToken(token["platform"], token["token"]) for token in document["devices"]))
+    return WebhookUrl(document["url"])
+
+
+def _content_document(content: Content | None) -> Document | None:
+    match content:
+        case EmailContent(subject, text, html):
+            return {"subject": subject, "text": text, "html": html}
+        case SmsContent(text):
+            return {"sms": text}
+        case PushContent(title, body, data):
+            return {"title": title, "body": body, "data": dict(data)}
+        case WebhookContent(body):
+            return {"json": body}
+    return None
+
+
+def _content(document: Document | None) -> Content | None:
+    if document is None:
+        return None
+    if "subject" in document:
+        return EmailContent(document["subject"], document["text"], document["html"])
+    if "sms" in document:
+        return SmsContent(document["sms"])
+    if "title" in document:
+        return PushContent(document["title"], document["body"], document["data"])
+    return WebhookContent(document["json"])
+
+
+def attempt_document(attempt: Attempt) -> Document:
+    """One attempt as it is stored."""
+    return _present(
+        id=attempt.id,
+        number=attempt.number,
+        claimedAt=stamp(attempt.claimed_at),
+        provider=attempt.provider,
+        outcome=attempt.outcome,
+        reason=attempt.reason,
+        providerMessageId=attempt.provider_message_id,
+        finishedAt=stamp(attempt.finished_at),
+    )
+
+
+def _attempt(document: Document) -> Attempt:
+    return Attempt(
+        id=AttemptId(document["id"]),
+        number=document["number"],
+        claimed_at=datetime.fromisoformat(document["claimedAt"]),
+        provider=document.get("provider"),
+        outcome=document.get("outcome"),
+        reason=document.get("reason"),
+        provider_message_id=document.get("providerMessageId"),
+        finished_at=_instant(document.get("finishedAt")),
+    )
+
+
+def history_document(entry: HistoryEntry) -> Document:
+    """One history entry as it is stored."""
+    return _present(
+        at=stamp(entry.at),
+        channel=entry.channel,
+        status=entry.status.value,
+        attempt=entry.attempt or None,
+        provider=entry.provider,
+        reason=entry.reason,
+    )
+
+
+def _history_entry(document: Document) -> HistoryEntry:
+    return HistoryEntry(
+        at=datetime.fromisoformat(document["at"]),
+        channel=document["channel"],
+        status=DeliveryStatus(document["status"]),
+        attempt=document.get("attempt", 0),
+        provider=document.get("provider"),
+        reason=document.get("reason"),
+    )
+
+
+def _delivery_document(delivery: Delivery) -> Document:
+    return _present(
+        status=delivery.status.value,
+        address=_address_document(delivery.address),
+        wakeAt=stamp(delivery.wake_at),
+        dueAt=stamp(delivery.due_at),
+        content=_content_document(delivery.content),
+        attempt=delivery.attempt,
+        attempts=[attempt_document(attempt) for attempt in delivery.attempts],
+    )
+
+
+def _delivery(channel: str, document: Document) -> Delivery:
+    return Delivery(
+        channel=channel,
+        status=DeliveryStatus(document["status"]),
+        address=_address(document["address"]),
+        wake_at=_instant(document.get("wakeAt")),
+        due_at=_instant(document.get("dueAt")),
+        content=_content(document.get("content")),
+        attempt=document["attempt"],
+        claim_id=document.get("claimId"),
+        claimed_at=_instant(document.get("claimedAt")),
+        provider=document.get("provider"),
+        provider_message_id=document.get("providerMessageId"),
+        reason=document.get("reason"),
+        was_in_doubt=document.get("wasInDoubt", False),
+        attempts=tuple(_attempt(attempt) for attempt in document["attempts"]),
+    )
+
+
+def notification_document(notification: Notification) -> Document:
+    """A freshly accepted notification as it is stored."""
+    template = notification.template
+    return _present(
+        id=notification.tracking_id,
+        partitionKey=notification.partition_key,
+        type="notification",
+        schemaVersion=1,
+        tenantId=notification.tenant_id,
+        createdAt=stamp(notification.created_at),
+        lane=notification.lane.value,
+        category=notification.category.value,
+        customerId=notification.customer_id,
+        template={"id": template.id, "version": template.version, "locale": template.locale} if template else None,
+        data=dict(notification.data) or None,
+        reference=notification.reference,
+        correlationId=notification.correlation_id,
+        traceparent=notification.traceparent,
+        batchId=notification.batch_id,
+        sendAt=stamp(notification.send_at),
+        expiresAt=stamp(notification.expires_at),
+        metadata=dict(notification.metadata) or None,
+        awaited=notification.awaited or None,
+        deliveries={channel: _delivery_document(delivery) for channel, delivery in notification.deliveries.items()},
+        history=[history_document(entry) for entry in notification.history],
+        callbacks={},
+    )
+
+
+def notification_of(document: Mapping[str, Any]) -> Notification:
+    """The notification in a stored document."""
+    template = document.get("template")
+    return Notification(
+        tracking_id=TrackingId(document["id"]),
+        tenant_id=TenantId(document["tenantId"]),
+        partition_key=PartitionKey(document["partitionKey"]),
+        created_at=datetime.fromisoformat(document["createdAt"]),
+        lane=Lane(document["lane"]),
+        category=Category(document["category"]),
+        customer_id=document.get("customerId"),
+        template=TemplateRef(template["id"], template["version"], template["locale"]) if template else None,
+        data=document.get("data", {}),
+        reference=document.get("reference"),
+        correlation_id=document.get("correlationId"),
+        traceparent=document.get("traceparent"),
+        batch_id=document.get("batchId"),
+        send_at=_instant(document.get("sendAt")),
+        expires_at=_instant(document.get("expiresAt")),
+        metadata=document.get("metadata", {}),
+        awaited=document.get("awaited", False),
+        deliveries={channel: _delivery(channel, part) for channel, part in document["deliveries"].items()},
+        history=tuple(_history_entry(entry) for entry in document["history"]),
+        callbacks=cast("dict[str, str]", document.get("callbacks", {})),
+    )
+
+
+def _present(**fields: object) -> Document:
+    return {name: value for name, value in fields.items() if value is not None}
