@@ -1,0 +1,1 @@
+"""Starts the whole local stand-in as processes, keeps them running, and stops them in order."""

@@ -1,0 +1,78 @@
+"""Random keys of one data folder: made once, kept in settings.json (0600), never in the code.
+
+Shapes follow what each service hands out, because SDKs and verifiers parse them: Cosmos DB account keys are 64 bytes
+in base64; SendGrid shows its receipt key as base64 DER SubjectPublicKeyInfo of a P-256 key
+(https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features);
+Standard Webhooks secrets are `whsec_` and 24 to 64 bytes in base64.
+"""
+
+import base64
+import json
+import secrets
+from collections.abc import Callable
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from local_azure.up.data_folder import DataFolder, write_privately
+
+
+def load_or_make_keys(folder: DataFolder) -> dict[str, str]:
+    """The folder's keys; names missing from an older settings.json are added, present ones never change."""
+    kept: dict[str, str] = {}
+    if folder.settings_file.exists():
+        kept = json.loads(folder.settings_file.read_text())
+    keys = kept | {name: make() for name, make in _MAKERS.items() if name not in kept}
+    keys |= _receipt_key_pair(folder, keys)
+    if keys != kept:
+        write_privately(folder.settings_file, json.dumps(keys, indent=2) + "\n")
+    return keys
+
+
+def _receipt_key_pair(folder: DataFolder, keys: dict[str, str]) -> dict[str, str]:
+    """The key SendGrid would sign receipts with: private half in a file for the sandbox, public half for the app."""
+    private_file = folder.path / "keys" / "sendgrid_receipts.pem"
+    if private_file.exists() and "SENDGRID_RECEIPT_PUBLIC_KEY" in keys:
+        return {"SENDGRID_RECEIPT_PRIVATE_KEY_FILE": str(private_file)}
+    private_key = ec.generate_private_key(ec.SECP256R1())
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    private_file.parent.mkdir(mode=0o700, exist_ok=True)
+    write_privately(private_file, pem.decode())
+    public_der = private_key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return {
+        "SENDGRID_RECEIPT_PRIVATE_KEY_FILE": str(private_file),
+        "SENDGRID_RECEIPT_PUBLIC_KEY": base64.b64encode(public_der).decode(),
+    }
+
+
+def _random_base64(size_bytes: int) -> str:
+    return base64.b64encode(secrets.token_bytes(size_bytes)).decode()
+
+
+def _webhook_secret() -> str:
+    return f"whsec_{_random_base64(32)}"
+
+
+def _hub_connection() -> str:
+    return (
+        "Endpoint=sb://cns-local.servicebus.windows.net/;SharedAccessKeyName=DefaultFullSharedAccessSignature;"
+        f"SharedAccessKey={_random_base64(32)}"
+    )
+
+
+_MAKERS: dict[str, Callable[[], str]] = {
+    "COSMOS_KEY": lambda: _random_base64(64),
+    "SERVICEBUS_SAS_KEY": lambda: _random_base64(32),
+    "SENDGRID_API_KEY": lambda: f"SG.{secrets.token_urlsafe(16)}.{secrets.token_urlsafe(32)}",
+    "TWILIO_ACCOUNT_SID": lambda: f"AC{secrets.token_hex(16)}",
+    "TWILIO_AUTH_TOKEN": lambda: secrets.token_hex(16),
+    "NOTIFICATION_HUBS_CONNECTION": _hub_connection,
+    "NOTIFICATION_HUBS_RECEIPT_SECRET": _webhook_secret,
+    "WEBHOOK_SIGNING_SECRET": _webhook_secret,
+    "BUCKET_SECRET": lambda: _random_base64(32),
+    "CALLBACK_SECRETS_KEY": lambda: _random_base64(32),
+}
