@@ -1,0 +1,113 @@
+"""The process's outbound HTTP: one pooled aiohttp session behind ``ports.HttpClient``.
+
+Takes one POST, gives the answer or says how far the request came, because that decides whether it may be repeated:
+before a connection stands nothing was sent (``Transient``); afterwards the other side may have acted (``InDoubt``).
+aiohttp tells the two apart by exception type as long as connecting has its own, earlier deadline; tracing would say
+the same at a price (about 40 µs a call).
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import aiohttp
+
+from shared.domain.errors import InDoubt, Transient
+from shared.ports import HttpAnswer
+
+MAX_CONNECTIONS = 200
+MAX_CONNECTIONS_PER_HOST = 100
+KEEP_ALIVE = timedelta(seconds=15)  # shorter than what common servers grant, so they rarely close under our request
+CONNECT_TIMEOUT = timedelta(seconds=10)  # covers waiting for the pool, DNS, TCP and TLS
+MAX_ANSWER_BYTES = 64 * 1024
+
+# No byte of the request has left when one of these is raised; ClientConnectorError covers DNS, TCP and TLS.
+# ClientConnectionResetError is not among them: it also tells of a connection lost in the middle of a large body.
+NOTHING_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.InvalidURL,
+)
+NO_ANSWER = (TimeoutError,)
+MALFORMED_ANSWER = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError)
+CONNECTION_LOST = (aiohttp.ClientError, OSError)
+
+# "identity" and no decompression: 64 KiB of answer can't unfold into something larger.
+_FIXED_HEADERS = {"accept-encoding": "identity", "user-agent": "customer-notification-service"}
+
+
+def pooled_connector() -> aiohttp.TCPConnector:
+    """The pool for the hosts that our settings name."""
+    return aiohttp.TCPConnector(
+        limit=MAX_CONNECTIONS, limit_per_host=MAX_CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE.total_seconds()
+    )
+
+
+class AiohttpClient:
+    """``ports.HttpClient`` over one aiohttp session, created in the running loop when first used."""
+
+    def __init__(self, connector: Callable[[], aiohttp.TCPConnector] = pooled_connector) -> None:
+        self._connector = connector
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
+        """The answer to one POST; redirects are not followed and at most 64 KiB of the answer are read.
+
+        Args:
+            url: absolute http or https URL.
+            headers: header names in any case; values without line breaks.
+            body: sent as it is; may be empty.
+            timeout: for the whole call; connecting gets at most half of it, and at most ten seconds.
+
+        Raises:
+            Transient: no byte of the request left (refused, unresolvable, no connection in time).
+            InDoubt: bytes left and no complete answer came back within ``timeout``.
+        """
+        try:
+            return await self._exchange(url, headers, body, _limits(timeout))
+        except NOTHING_SENT as error:
+            raise Transient("connection_failed") from error
+        except NO_ANSWER as error:
+            raise InDoubt("no_answer") from error
+        except MALFORMED_ANSWER as error:
+            raise InDoubt("malformed_answer") from error
+        except CONNECTION_LOST as error:
+            raise InDoubt("connection_lost") from error
+
+    async def close(self) -> None:
+        """Close all connections. The next call would open a new session."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _exchange(
+        self, url: str, headers: Mapping[str, str], body: bytes, limits: aiohttp.ClientTimeout
+    ) -> HttpAnswer:
+        session = self._session or self._open()
+        async with session.post(url, headers=headers, data=body, timeout=limits, allow_redirects=False) as response:
+            answer = await _read_capped(response)
+            return HttpAnswer(response.status, {name.lower(): v for name, v in response.headers.items()}, answer)
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=self._connector(),
+            headers=_FIXED_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+        )
+        return self._session
+
+
+def _limits(timeout: timedelta) -> aiohttp.ClientTimeout:
+    total = timeout.total_seconds()
+    return aiohttp.ClientTimeout(total=total, connect=min(CONNECT_TIMEOUT.total_seconds(), total / 2))
+
+
+async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
+    answer = await response.content.read(MAX_ANSWER_BYTES)
+    while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
+        answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
+    if not response.content.at_eof():
+        response.close()  # the rest is not worth reading, so the connection can't be used again
+    return answer
