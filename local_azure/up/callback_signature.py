@@ -13,7 +13,7 @@ _TOLERANCE_SECONDS = 300
 
 
 def is_authentic(headers: Mapping[str, str], body: str, secret: str, *, now: float) -> bool:
-    """Whether one of the signatures in `webhook-signature` is right and the timestamp is within five minutes of `now` (unix seconds)."""
+    """Whether a signature in `webhook-signature` is right and its timestamp within 5 minutes of `now`, unix seconds."""
     names = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp = names.get("webhook-id", ""), names.get("webhook-timestamp", "")
     if not timestamp.isdigit() or abs(now - int(timestamp)) > _TOLERANCE_SECONDS:

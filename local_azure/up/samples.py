@@ -4,6 +4,7 @@ Uses nothing but what a consumer has: a token, the API, and an address that take
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ async def _register_endpoint(consumer: Consumer, folder: DataFolder) -> str:
     """The new endpoint's secret. The endpoint of the run before is deleted, so that nothing is called back twice."""
     url = f"{consumer.sandbox_url}/callbacks/demo"
     endpoint = await consumer.call("POST", "/callback-endpoints", {"url": url, "statuses": _CALLBACK_STATUSES})
+    await consumer.call_sandbox("DELETE", "/callbacks/demo")  # what earlier runs received
     await consumer.call_sandbox("PUT", "/callbacks/demo/secret", {"secret": endpoint["secret"]})
     noted = folder.path / "demo_callback_endpoint"
     if noted.exists():
@@ -110,12 +112,19 @@ async def _wait_for_callback(consumer: Consumer, tracking_id: str, secret: str) 
     """The webhook-id of the callback that says DELIVERED. Raises: SampleFailed: its signature is wrong."""
     while True:
         for callback in await consumer.call_sandbox("GET", "/callbacks/demo"):
-            event = callback["json"]["data"]
-            if event["trackingId"] == tracking_id and event["status"] == "DELIVERED":
+            if _tells(callback["body"], tracking_id, "DELIVERED"):
                 if not is_authentic(callback["headers"], callback["body"], secret, now=time.time()):
                     raise SampleFailed(f"the callback for {tracking_id} has a wrong signature")
                 return str(callback["headers"]["webhook-id"])
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _tells(body: str, tracking_id: str, status: str) -> bool:
+    try:
+        event = json.loads(body)["data"]
+        return bool(event["trackingId"] == tracking_id and event["status"] == status)
+    except (ValueError, KeyError, TypeError):  # anybody can post anything to the sandbox
+        return False
 
 
 def _summarize(consumer: Consumer, results: dict[str, BaseException | None], elapsed_seconds: float) -> bool:

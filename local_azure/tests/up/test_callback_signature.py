@@ -1,6 +1,4 @@
-"""The sample's own check of signatures, against the test vector of the Standard Webhooks reference libraries
-(https://github.com/standard-webhooks/standard-webhooks, `libraries/python/tests`).
-"""
+"""The sample's own check of signatures, against the published test vector of Standard Webhooks."""
 
 import pytest
 

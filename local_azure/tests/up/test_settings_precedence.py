@@ -1,6 +1,7 @@
 """Which source of a setting wins, and who gets to see it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,14 @@ def test_unusable_local_settings_are_refused_by_name(tmp_path, text):
 
     with pytest.raises(BadLocalSettings, match=r"local\.settings\.json"):
         read_local_settings(tmp_path)
+
+
+def test_the_sample_file_names_every_setting_of_the_app_and_no_secret(tmp_path):
+    sample = json.loads((Path(__file__).parents[3] / "local.settings.sample.json").read_text())
+    (tmp_path / "local.settings.json").write_text(json.dumps(sample))
+
+    used = read_local_settings(tmp_path)
+
+    assert set(_resolve().for_app()) <= set(sample["Values"])
+    assert not set(_KEYS) & set(used)
+    assert not [name for name, value in used.items() if "AccountKey" in value or "SharedAccessKey" in value]
