@@ -57,7 +57,7 @@ DENIED = tuple(
         ),
     )
 )
-_UNPRINTABLE = re.compile(r"[^\x21-\x7e\u00a1-\uffff]|[\\\u2028\u2029\ufeff]")
+_USER_INFORMATION = re.compile(r"[^/?#]*//[^/?#]*@")
 _HTTPS_PORT, _HTTP_PORT, _FIRST_UNPRIVILEGED_PORT = 443, 80, 1024
 
 
@@ -74,7 +74,7 @@ def check_url(url: str, *, allow_http: bool) -> None:
     parsed = _parse(url)
     if parsed.scheme != "https" and not (allow_http and parsed.scheme == "http"):
         raise DestinationRefused("the URL must use https")
-    if "@" in parsed.raw_authority:
+    if _USER_INFORMATION.match(url):
         raise DestinationRefused("the URL must not carry a user name or password")
     if "#" in url:
         raise DestinationRefused("the URL must not carry a fragment")
@@ -83,7 +83,8 @@ def check_url(url: str, *, allow_http: bool) -> None:
 
 
 def _parse(url: str) -> yarl.URL:
-    if len(url) > MAX_URL_LENGTH or _UNPRINTABLE.search(url):
+    # isprintable() is false for control, bidirectional and other invisible characters.
+    if len(url) > MAX_URL_LENGTH or not url.isprintable() or " " in url or "\\" in url:
         raise DestinationRefused("the URL is too long or holds characters that no URL has")
     try:
         # The same parser that aiohttp connects with, so there is no second opinion on where the host ends.

@@ -1,4 +1,4 @@
-"""Every way an exchange can end, against a raw server that does exactly that; the outcome tells whether anything left."""
+"""Every way an exchange can end, against a raw server that does just that; the outcome tells whether anything left."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,16 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class RawServer:
-    def __init__(self, script: Script) -> None:
-        self.script = script
+    def __init__(self, script: "Callable[[RawServer], Script]") -> None:
+        self.script = script(self)
+        self.connected = asyncio.Event()
         self.connections = 0
         self.requests: list[bytes] = []
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.connected.set()
         self.tasks.add(asyncio.current_task())
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await self.script(reader, writer)
@@ -47,7 +49,7 @@ class RawServer:
 
 @contextlib.asynccontextmanager
 async def raw_server(script: Callable[[RawServer], Script]) -> AsyncIterator[tuple[RawServer, str]]:
-    server = RawServer(lambda reader, writer: script(server)(reader, writer))
+    server = RawServer(script)
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     try:
         yield server, f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/path"
@@ -171,8 +173,7 @@ async def test_waiting_for_the_pool_in_vain_is_transient():
     client = AiohttpClient(lambda: aiohttp.TCPConnector(limit=1))
     async with raw_server(lambda _: lambda *_: asyncio.Event().wait()) as (server, url):
         hanging = asyncio.create_task(post(client, url))
-        while not server.connections:
-            await asyncio.sleep(0)
+        await server.connected.wait()
 
         with pytest.raises(Transient, match="connection_failed"):
             await post(client, url, QUICK)
@@ -319,7 +320,7 @@ async def test_of_ten_megabytes_only_64_kib_are_read_and_the_connection_is_dropp
 
 async def test_a_header_value_with_a_line_break_never_leaves(client):
     async with raw_server(answering(OK)) as (server, url):
-        with pytest.raises(ValueError, match="(?i)header|newline|carriage"):
+        with pytest.raises(ValueError, match=r"(?i)header|newline|carriage"):
             await client.post(url, headers={"x": "a\r\nevil: b"}, body=b"", timeout=AMPLE)
 
     assert not server.requests
