@@ -31,3 +31,7 @@ class InvocationTimedOut(InvocationFailed):
 
 class WorkerLost(InvocationFailed):
     """The worker process died while it ran the function; a new worker is started."""
+
+
+class InvocationAborted(Exception):
+    """The invocation did not come to an end, and not by the function's fault: it may be run again."""

@@ -1,0 +1,171 @@
+"""One functions host: puts settings, workers, listeners, HTTP front end and admin API together, and takes them down.
+
+Order of start: sockets bound (a port in use is reported before anything runs), workers index the app, listeners start,
+HTTP answers. Order of stop: listeners and HTTP take nothing new, what runs gets up to ten seconds, workers end.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from local_azure.functions_host.access_keys import AccessKeys
+from local_azure.functions_host.admin_api import AdminApi
+from local_azure.functions_host.function_table import read_functions
+from local_azure.functions_host.host_settings import load_host_options
+from local_azure.functions_host.http_front import HttpFront
+from local_azure.functions_host.invocation_metrics import Metrics
+from local_azure.functions_host.listeners import Listener, ListenerFactory
+from local_azure.functions_host.output_bindings import OutputBindings
+from local_azure.functions_host.worker_pool import WorkerPool
+
+_LOG = logging.getLogger("host")
+_DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class HostArguments:
+    """What the command line decides."""
+
+    app_folder: Path
+    data_folder: Path
+    workers: int
+    public_socket: socket.socket
+    admin_socket: socket.socket
+    environment: Mapping[str, str]
+
+    @property
+    def public_url(self) -> str:
+        return f"http://127.0.0.1:{self.public_socket.getsockname()[1]}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://127.0.0.1:{self.admin_socket.getsockname()[1]}"
+
+
+class _EmbeddedServer(uvicorn.Server):
+    """uvicorn inside our loop: signals are the host's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class FunctionsHost:
+    """A running host."""
+
+    def __init__(self, arguments: HostArguments) -> None:
+        self._arguments = arguments
+        self._options = load_host_options(arguments.app_folder)
+        self._metrics = Metrics()
+        self._pool = WorkerPool(
+            folder=arguments.app_folder,
+            count=arguments.workers,
+            metrics=self._metrics,
+            timeout_seconds=self._options.function_timeout_seconds,
+            log_level=self._options.worker_log_level,
+        )
+        self._listeners: list[Listener] = []
+        self._servers: list[tuple[_EmbeddedServer, asyncio.Task[None]]] = []
+        self._front: HttpFront
+        self._admin: AdminApi
+        self._outputs: OutputBindings
+
+    async def start(self) -> int:
+        """Start everything; the number of functions.
+
+        Raises:
+            HostError: the app cannot be indexed or a setting cannot be used; the workers are stopped again.
+        """
+        logging.getLogger().setLevel(self._options.host_log_level)
+        try:
+            functions = read_functions(await self._pool.start())
+            self._assemble(functions)
+        except BaseException:
+            await self._pool.stop()
+            raise
+        for listener in self._listeners:
+            listener.start()
+        self._serve(self._front, self._arguments.public_socket)
+        self._serve(self._admin, self._arguments.admin_socket)
+        return len(functions)
+
+    def _assemble(self, functions: list) -> None:
+        arguments = self._arguments
+        keys = AccessKeys(arguments.data_folder, [function.name for function in functions])
+        host_id = _host_id(arguments.data_folder)
+        self._outputs = OutputBindings(functions, arguments.environment)
+        factory = ListenerFactory(
+            pool=self._pool,
+            outputs=self._outputs,
+            options=self._options,
+            environment=arguments.environment,
+            data_folder=arguments.data_folder,
+            owner=host_id,
+        )
+        made = [factory.make(function) for function in functions]
+        self._listeners = [listener for listener in made if listener is not None]
+        self._front = HttpFront(
+            functions=functions,
+            pool=self._pool,
+            keys=keys,
+            options=self._options,
+            environment=arguments.environment,
+            deliver_outputs=self._outputs.deliver,
+        )
+        self._admin = AdminApi(
+            functions=functions,
+            pool=self._pool,
+            factory=factory,
+            listeners=self._listeners,
+            keys=keys,
+            metrics=self._metrics,
+            options=self._options,
+            host_id=host_id,
+            public_url=arguments.public_url,
+        )
+
+    def _serve(self, application: HttpFront | AdminApi, bound: socket.socket) -> None:
+        config = uvicorn.Config(
+            application,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+        )
+        server = _EmbeddedServer(config)
+        self._servers.append((server, asyncio.create_task(server.serve(sockets=[bound]))))
+
+    async def stop(self) -> None:
+        """Drain and stop everything."""
+        self._admin.state = "Stopping"
+        self._front.is_stopping = True
+        await asyncio.gather(*(listener.stop(_DRAIN_SECONDS) for listener in self._listeners))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._front.outstanding:
+                    await asyncio.sleep(0.02)
+        for server, _ in self._servers:
+            server.should_exit = True
+        await asyncio.gather(*(task for _, task in self._servers), return_exceptions=True)
+        await self._outputs.close()
+        await self._pool.stop()
+
+
+def _host_id(data_folder: Path) -> str:
+    """A name for this host that survives restarts, so that it finds its own change-feed leases again."""
+    path = data_folder / "host_id"
+    if not path.exists():
+        path.write_text(f"host-{uuid.uuid4().hex[:12]}\n")
+    return path.read_text().strip()
