@@ -12,8 +12,8 @@ from pathlib import Path
 
 import aiohttp
 
-from local_azure.entra import TENANT_ID
-from local_azure.up.access import authorization_header
+from local_azure.entra.identities import TENANT_ID
+from local_azure.up.access import ask_for_token
 from local_azure.up.banner import banner
 from local_azure.up.data_folder import AlreadyRunning, DataFolder
 from local_azure.up.generated_keys import load_or_make_keys
@@ -88,7 +88,7 @@ async def _run_samples(
         session=session,
         api_url=f"http://{HOST}:{ports.api}",
         sandbox_url=f"http://{HOST}:{ports.sandbox}",
-        headers=await authorization_header(session, f"http://{HOST}:{ports.entra}"),
+        headers=await ask_for_token(session, f"http://{HOST}:{ports.entra}", folder.path / "entra"),
         say=say,
     )
     say("samples: one notification per channel, each callback verified")

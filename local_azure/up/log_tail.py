@@ -51,3 +51,10 @@ class _Log:
         self._position += len(fresh)
         *lines, self._rest = (self._rest + fresh).split(b"\n")
         return [line.decode(errors="replace") for line in lines]
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """The end of a log: why a part died is nearly always there."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 4096))
+        return stream.read().decode(errors="replace").splitlines()[-count:]

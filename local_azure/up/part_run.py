@@ -12,8 +12,12 @@ import aiohttp
 from local_azure.up.child import describe_exit, kill_group, start_process, stop_process
 from local_azure.up.data_folder import DataFolder
 from local_azure.up.health import wait_until_healthy
+from local_azure.up.log_tail import last_lines
 from local_azure.up.part import Part
 from local_azure.up.restart_policy import RestartPolicy
+
+
+_SHOWN_LINES = 3
 
 
 class PartKeepsDying(Exception):
@@ -105,5 +109,7 @@ class PartRun:
             raise PartKeepsDying(f"{death}. It dies at every start; giving up")
         self.restarts += 1
         self._announce(f"!!! {death}. Restart {self.restarts} in {wait_seconds:.0f} s")
+        for line in last_lines(log, _SHOWN_LINES):
+            self._announce(f"      {line}")
         self._changed()
         await asyncio.sleep(wait_seconds)
