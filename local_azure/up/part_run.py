@@ -16,7 +16,6 @@ from local_azure.up.log_tail import last_lines
 from local_azure.up.part import Part
 from local_azure.up.restart_policy import RestartPolicy
 
-
 _SHOWN_LINES = 3
 
 
