@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from shared.contracts.events import BusMessage
 from shared.domain.address import Address
+from shared.domain.chunk import ChunkItem
 from shared.domain.content import Content
-from shared.domain.identifiers import AttemptId
+from shared.domain.idempotency import KeyRecord
+from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
+from shared.domain.notification import JsonValue, Notification
+from shared.domain.outcome import Claimed, NotClaimed, Nudge, Outcome, StatusChange
 from shared.domain.receipt import Receipt
 
 
@@ -110,4 +115,162 @@ class ReceiptSource(Protocol):
         Raises:
             InvalidSubmission: the body is not what the provider documents (status 400).
         """
+        ...
+
+
+class NotificationStore(Protocol):
+    """``notification-tracking``: notifications with their deliveries, and idempotency keys.
+
+    Every method raises StoreUnavailable when the store can't be reached or refuses for load.
+    """
+
+    async def commit(self, notifications: Sequence[Notification], key: KeyRecord | None = None) -> None:
+        """All of ``notifications`` (one partition) and the key's record are stored, or nothing is.
+
+        Committing the same notifications again is success. Raises KeyTaken.
+        """
+        ...
+
+    async def read(self, tenant: TenantId, tracking_id: TrackingId) -> Notification:
+        """The notification as it stands. Raises NotFound."""
+        ...
+
+    async def read_key(self, partition: PartitionKey, key_id: str) -> KeyRecord | None:
+        """The record of an idempotency key; None when there is none."""
+        ...
+
+    async def create_key(self, record: KeyRecord) -> KeyRecord:
+        """The record, stored. Raises KeyTaken."""
+        ...
+
+    async def replace_key(self, record: KeyRecord) -> KeyRecord:
+        """The record, replaced. Raises Conflict when someone else replaced it first."""
+        ...
+
+    async def claim(
+        self, partition: PartitionKey, channel: str, wanted: Sequence[ChunkItem], *, claim_id: str, wake_at: datetime
+    ) -> Sequence[Claimed | NotClaimed]:
+        """For each wanted attempt, the claim or why there is none, in the order asked. At most 50 at once."""
+        ...
+
+    async def record_outcomes(self, partition: PartitionKey, outcomes: Sequence[Outcome]) -> None:
+        """Every outcome is on its delivery, unless the delivery has already gone further."""
+        ...
+
+    async def record_changes(self, partition: PartitionKey, changes: Sequence[StatusChange]) -> None:
+        """Every change that moves its delivery forward is recorded; the others change nothing.
+
+        Raises NotFound when a notification does not exist.
+        """
+        ...
+
+    async def record_nudges(self, partition: PartitionKey, nudges: Sequence[Nudge]) -> Sequence[bool]:
+        """For each nudge, whether this call made the move."""
+        ...
+
+    async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:
+        """For each notification, the state of its callbacks by their key."""
+        ...
+
+    async def overdue(self, now: datetime, limit: int) -> Sequence[Notification]:
+        """Up to ``limit`` notifications with a delivery whose wake-up time has passed."""
+        ...
+
+    async def ping(self) -> None:
+        """Nothing, when the store answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackEndpoint:
+    """Where a consumer wants to be called. ``secrets`` are newest first."""
+
+    id: str
+    tenant_id: TenantId
+    url: str
+    statuses: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
+    created_at: datetime
+    enabled: bool = True
+    disabled_reason: str | None = None
+
+
+class CallbackEndpointStore(Protocol):
+    """``callback-endpoints``."""
+
+    async def list_for(self, tenant: TenantId) -> Sequence[CallbackEndpoint]:
+        """The tenant's endpoints."""
+        ...
+
+    async def read(self, tenant: TenantId, endpoint_id: str) -> CallbackEndpoint:
+        """One endpoint. Raises NotFound."""
+        ...
+
+    async def save(self, endpoint: CallbackEndpoint) -> None:
+        """The endpoint is stored, replacing what was there under its id."""
+        ...
+
+    async def delete(self, tenant: TenantId, endpoint_id: str) -> None:
+        """The endpoint is gone. Raises NotFound."""
+        ...
+
+
+class Publisher(Protocol):
+    """The way onto the bus."""
+
+    async def publish(self, entity: str, messages: Sequence[BusMessage]) -> None:
+        """All messages are on the topic or queue ``entity``.
+
+        Raises:
+            PublishFailed: some or all may not be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateVersion:
+    """One immutable version of a template."""
+
+    id: str
+    version: str
+    category: str
+    channels: tuple[str, ...]
+    default_locale: str
+    locales: tuple[str, ...]
+    required: tuple[str, ...]
+    parts: Mapping[str, Mapping[str, str]] = field(repr=False)
+
+
+class TemplateCatalogue(Protocol):
+    """The published templates."""
+
+    async def find(self, tenant: TenantId, template_id: str, version: str | None) -> TemplateVersion | None:
+        """The version asked for, or the newest one; None when there is none."""
+        ...
+
+
+class Renderer(Protocol):
+    """Turns a template's parts and a notification's data into text."""
+
+    def render(
+        self, template: TemplateVersion, locale: str, parts: Sequence[str], data: Mapping[str, JsonValue]
+    ) -> Mapping[str, str]:
+        """The text of each part that the template has in ``locale``. Raises TemplateUnusable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the consumer's application, its tenant and its roles."""
+
+    tenant_id: TenantId
+    application_id: str
+    roles: frozenset[str]
+
+
+class TokenVerifier(Protocol):
+    """Tells who a bearer token belongs to."""
+
+    async def verify(self, token: str) -> Caller:
+        """The caller. Raises NotAuthenticated."""
         ...

@@ -21,7 +21,7 @@ from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
 from shared.domain.notification import Lane, TemplateRef
 from shared.domain.status import DeliveryStatus
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 SOURCE = "cns"
 
 
@@ -76,7 +76,6 @@ class NotificationSubmitted(_Event):
     channel: str
     priority: Lane
     template: SubmittedTemplate | None = None
-    awaited: bool = False
     deliveries: list[SubmittedDelivery]
 
     @classmethod
@@ -95,7 +94,6 @@ class NotificationSubmitted(_Event):
             )
             if chunk.template
             else None,
-            awaited=chunk.awaited,
             deliveries=[
                 SubmittedDelivery(
                     tracking_id=item.tracking_id,
@@ -120,7 +118,6 @@ class NotificationSubmitted(_Event):
             template=TemplateRef(self.template.id, self.template.version, self.template.locale)
             if self.template
             else None,
-            awaited=self.awaited,
             correlation_id=self.correlation_id,
             traceparent=self.traceparent,
         )

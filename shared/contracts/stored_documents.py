@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from shared.domain.address import Address, Devices, DeviceToken, EmailAddress, PhoneNumber, WebhookUrl
 from shared.domain.content import Content, EmailContent, PushContent, SmsContent, WebhookContent
+from shared.domain.idempotency import KeyRecord
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
 from shared.domain.notification import (
     Attempt,
@@ -23,6 +24,7 @@ from shared.domain.notification import (
 from shared.domain.status import DeliveryStatus
 
 Document = dict[str, Any]
+KEY_TTL_SECONDS = 24 * 60 * 60  # S2-03
 
 
 def stamp(instant: datetime | None) -> str | None:
@@ -158,6 +160,7 @@ def _delivery(channel: str, document: Document) -> Delivery:
         provider_message_id=document.get("providerMessageId"),
         reason=document.get("reason"),
         was_in_doubt=document.get("wasInDoubt", False),
+        sweeps=document.get("sweeps", 0),
         attempts=tuple(_attempt(attempt) for attempt in document["attempts"]),
     )
 
@@ -215,6 +218,37 @@ def notification_of(document: Mapping[str, Any]) -> Notification:
         deliveries={channel: _delivery(channel, part) for channel, part in document["deliveries"].items()},
         history=tuple(_history_entry(entry) for entry in document["history"]),
         callbacks=cast("dict[str, str]", document.get("callbacks", {})),
+    )
+
+
+def key_document(record: KeyRecord) -> Document:
+    """An idempotency key's record as it is stored; it expires 24 hours after it was made."""
+    return _present(
+        id=record.id,
+        partitionKey=record.partition_key,
+        type="key",
+        tenantId=record.tenant_id,
+        bodyDigest=record.body_digest,
+        createdAt=stamp(record.created_at),
+        touchedAt=stamp(record.touched_at),
+        answer=record.answer or None,
+        plan=record.plan or None,
+        ttl=KEY_TTL_SECONDS,
+    )
+
+
+def key_record_of(document: Mapping[str, Any]) -> KeyRecord:
+    """The record in a stored document."""
+    return KeyRecord(
+        id=document["id"],
+        tenant_id=TenantId(document["tenantId"]),
+        partition_key=PartitionKey(document["partitionKey"]),
+        body_digest=document["bodyDigest"],
+        created_at=datetime.fromisoformat(document["createdAt"]),
+        touched_at=datetime.fromisoformat(document["touchedAt"]),
+        answer=document.get("answer", ""),
+        plan=document.get("plan", ""),
+        etag=document.get("_etag"),
     )
 
 

@@ -1,4 +1,4 @@
-"""A chunk: the deliveries that travel in one bus message and share a partition, so that they can be claimed together."""
+"""A chunk: deliveries that travel in one bus message and share a partition, so that one write claims them all."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,6 @@ class Chunk:
     lane: Lane
     items: tuple[ChunkItem, ...]
     template: TemplateRef | None = None
-    awaited: bool = False
     due_at: datetime | None = None
     correlation_id: str | None = None
     traceparent: str | None = None
@@ -68,7 +67,6 @@ def chunks_of(notifications: Iterable[Notification]) -> Iterator[Chunk]:
                     ChunkItem(notification.tracking_id, 1, notification.customer_id) for notification, _ in part
                 ),
                 template=first.template,
-                awaited=first.awaited,
                 due_at=first.send_at,
                 correlation_id=first.correlation_id,
                 traceparent=first.traceparent,

@@ -72,6 +72,7 @@ class Delivery:
     provider_message_id: str | None = None
     reason: str | None = None
     was_in_doubt: bool = False
+    sweeps: int = 0
     attempts: tuple[Attempt, ...] = ()
 
 

@@ -1,0 +1,141 @@
+"""The way into Cosmos DB: one client per process, made on first use, and its errors in our own words."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import AzureError
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
+from azure.identity.aio import DefaultAzureCredential
+
+from shared.domain.errors import StoreUnavailable
+
+CONFLICT, NOT_FOUND, PRECONDITION_FAILED = 409, 404, 412
+_CONNECT_SECONDS = 2
+_READ_SECONDS = 10
+_CALL_SECONDS = 8  # an accept that can't commit says so before a gateway's usual patience of 10 s is over
+_RACES_BEFORE_ONE_BY_ONE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CosmosSettings:
+    """Where the database is: a connection string (local), or an endpoint reached by managed identity (Azure)."""
+
+    database: str
+    connection: str | None = None
+    account_endpoint: str | None = None
+
+
+class CosmosDatabase:
+    """The containers of one database. Nothing connects before the first call."""
+
+    def __init__(self, settings: CosmosSettings) -> None:
+        self._settings = settings
+        self._client: CosmosClient | None = None
+        self._containers: dict[str, ContainerProxy] = {}
+
+    def container(self, name: str) -> ContainerProxy:
+        """The container ``name``; the same object every time."""
+        if name not in self._containers:
+            self._containers[name] = (
+                self._open().get_database_client(self._settings.database).get_container_client(name)
+            )
+        return self._containers[name]
+
+    def _open(self) -> CosmosClient:
+        if self._client is None:
+            # Retries here cover connections only; attempts, sweeps and redeliveries own everything else.
+            options: dict[str, Any] = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+            if self._settings.connection:
+                self._client = CosmosClient.from_connection_string(self._settings.connection, **options)
+            elif self._settings.account_endpoint:
+                self._client = CosmosClient(self._settings.account_endpoint, DefaultAzureCredential(), **options)
+            else:
+                raise ValueError("COSMOS_CONNECTION or COSMOS__accountEndpoint must be set")
+        return self._client
+
+    async def close(self) -> None:
+        """All connections are closed."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+            self._containers.clear()
+
+
+@asynccontextmanager
+async def store_errors(*expected: int) -> AsyncIterator[None]:
+    """Lets the ``expected`` HTTP statuses through as the SDK raises them; everything else is StoreUnavailable."""
+    try:
+        async with asyncio.timeout(_CALL_SECONDS):
+            yield
+    except CosmosHttpResponseError as error:
+        if error.status_code in expected:
+            raise
+        raise StoreUnavailable(f"Cosmos DB answered {error.status_code}") from error
+    except CosmosBatchOperationError as error:
+        if error.status_code in expected:
+            raise
+        raise StoreUnavailable(f"Cosmos DB refused a batch with {error.status_code}") from error
+    except (AzureError, TimeoutError, OSError) as error:
+        raise StoreUnavailable(type(error).__name__) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One conditional patch of one document (at most 10 operations)."""
+
+    id: str
+    operations: Sequence[dict[str, Any]]
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatchRefused:
+    """The document is not there (404), or the condition does not hold (412)."""
+
+    status: int
+
+
+async def patch_all(
+    container: ContainerProxy, partition: str, patches: Sequence[Patch]
+) -> list[dict[str, Any] | PatchRefused]:
+    """The document after each patch, or why it was refused; in order. All documents are in one partition.
+
+    One transactional batch carries them all (a tenth of the cost of one call each). It is all or nothing, so a refused
+    patch is taken out and the rest is tried again; after three such races the remaining ones go one by one.
+    """
+    results: list[dict[str, Any] | PatchRefused | None] = [None] * len(patches)
+    remaining = list(range(len(patches)))
+    for _ in range(_RACES_BEFORE_ONE_BY_ONE):
+        if len(remaining) <= 1:
+            break
+        try:
+            async with store_errors(NOT_FOUND, PRECONDITION_FAILED):
+                answers = await container.execute_item_batch([_batch_entry(patches[i]) for i in remaining], partition)
+        except CosmosBatchOperationError as error:
+            failed = remaining.pop(error.error_index)
+            results[failed] = PatchRefused(error.status_code or PRECONDITION_FAILED)
+            continue
+        for index, answer in zip(remaining, answers, strict=True):
+            results[index] = answer["resourceBody"]
+        remaining = []
+    for index in remaining:
+        results[index] = await _patch_one(container, partition, patches[index])
+    return [result for result in results if result is not None]
+
+
+def _batch_entry(patch: Patch) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    return ("patch", (patch.id, list(patch.operations)), {"filter_predicate": patch.condition})
+
+
+async def _patch_one(container: ContainerProxy, partition: str, patch: Patch) -> dict[str, Any] | PatchRefused:
+    try:
+        async with store_errors(NOT_FOUND, PRECONDITION_FAILED):
+            return await container.patch_item(
+                patch.id, partition, list(patch.operations), filter_predicate=patch.condition
+            )
+    except CosmosHttpResponseError as error:
+        return PatchRefused(error.status_code or PRECONDITION_FAILED)

@@ -1,0 +1,210 @@
+"""``notification-tracking`` in Cosmos DB: commits, claims, outcomes and the sweeper's view."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
+
+from shared.adapters import cosmos_patches, cosmos_queries
+from shared.adapters.cosmos_client import (
+    CONFLICT,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    CosmosDatabase,
+    Patch,
+    PatchRefused,
+    patch_all,
+    store_errors,
+)
+from shared.channels import CHANNELS
+from shared.contracts.stored_documents import (
+    Document,
+    key_document,
+    key_record_of,
+    notification_document,
+    notification_of,
+    stamp,
+)
+from shared.domain.chunk import ChunkItem
+from shared.domain.errors import Conflict, NotFound
+from shared.domain.idempotency import KeyRecord, KeyTaken
+from shared.domain.identifiers import PartitionKey, TenantId, TrackingId, partition_of
+from shared.domain.notification import Notification
+from shared.domain.outcome import Claimed, ClaimRefusal, NotClaimed, Nudge, Outcome, StatusChange
+from shared.domain.status import DeliveryStatus, is_outcome
+from shared.ports import Clock
+
+CONTAINER = "notification-tracking"
+_PAGE = 100
+
+
+class CosmosNotificationStore:
+    """NotificationStore over Cosmos DB."""
+
+    def __init__(self, database: CosmosDatabase, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def commit(self, notifications: Sequence[Notification], key: KeyRecord | None = None) -> None:
+        partition = notifications[0].partition_key
+        documents = [key_document(key)] if key else []
+        documents += [notification_document(notification) for notification in notifications]
+        container = self._database.container(CONTAINER)
+        try:
+            async with store_errors(CONFLICT):
+                if len(documents) == 1:
+                    await container.create_item(documents[0])
+                else:
+                    await container.execute_item_batch([("create", (document,)) for document in documents], partition)
+        except CosmosBatchOperationError as error:
+            # Only a notification's own id can't be taken by someone else: the SDK (or a resumed batch) sent it before.
+            if key and error.error_index == 0:
+                raise KeyTaken(key.id) from error
+        except CosmosHttpResponseError:
+            return
+
+    async def read(self, tenant: TenantId, tracking_id: TrackingId) -> Notification:
+        document = await self._read_document(partition_of(tenant, tracking_id), tracking_id)
+        if document is None:
+            raise NotFound(tracking_id)
+        return notification_of(document)
+
+    async def _read_document(self, partition: str, document_id: str) -> Document | None:
+        try:
+            async with store_errors(NOT_FOUND):
+                return await self._database.container(CONTAINER).read_item(document_id, partition)
+        except CosmosHttpResponseError:
+            return None
+
+    async def read_key(self, partition: PartitionKey, key_id: str) -> KeyRecord | None:
+        document = await self._read_document(partition, key_id)
+        return key_record_of(document) if document else None
+
+    async def create_key(self, record: KeyRecord) -> KeyRecord:
+        try:
+            async with store_errors(CONFLICT):
+                return key_record_of(await self._database.container(CONTAINER).create_item(key_document(record)))
+        except CosmosHttpResponseError as error:
+            raise KeyTaken(record.id) from error
+
+    async def replace_key(self, record: KeyRecord) -> KeyRecord:
+        try:
+            async with store_errors(PRECONDITION_FAILED, NOT_FOUND):
+                return key_record_of(
+                    await self._database.container(CONTAINER).replace_item(
+                        record.id,
+                        key_document(record),
+                        etag=record.etag,
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                )
+        except CosmosHttpResponseError as error:
+            raise Conflict("the idempotency key is being used by another request") from error
+
+    async def claim(
+        self, partition: PartitionKey, channel: str, wanted: Sequence[ChunkItem], *, claim_id: str, wake_at: datetime
+    ) -> Sequence[Claimed | NotClaimed]:
+        now = self._clock.now()
+        patches = [
+            cosmos_patches.claim(partition, channel, item, claim_id=claim_id, now=now, wake_at=wake_at)
+            for item in wanted
+        ]
+        results = await patch_all(self._database.container(CONTAINER), partition, patches)
+        refused = [item.tracking_id for item, got in zip(wanted, results, strict=True) if isinstance(got, PatchRefused)]
+        known = {document["id"]: document for document in await self._read_many(partition, refused)} if refused else {}
+        return [
+            _refused_claim(item, channel, claim_id, known.get(item.tracking_id))
+            if isinstance(got, PatchRefused)
+            else Claimed(notification_of(got))
+            for item, got in zip(wanted, results, strict=True)
+        ]
+
+    async def _read_many(self, partition: str, ids: Sequence[str]) -> list[Document]:
+        async with store_errors():
+            pages = self._database.container(CONTAINER).query_items(
+                cosmos_queries.BY_IDS,
+                parameters=[{"name": "@ids", "value": list(ids)}],
+                partition_key=partition,
+                max_item_count=_PAGE,
+            )
+            return [document async for document in pages]
+
+    async def record_outcomes(self, partition: PartitionKey, outcomes: Sequence[Outcome]) -> None:
+        container = self._database.container(CONTAINER)
+        results = await patch_all(container, partition, [cosmos_patches.outcome(outcome) for outcome in outcomes])
+        overtaken = [
+            cosmos_patches.attempt_only(outcome)
+            for outcome, got in zip(outcomes, results, strict=True)
+            if isinstance(got, PatchRefused) and got.status == PRECONDITION_FAILED
+        ]
+        # A receipt (or the sweeper) was faster: the delivery has gone further, only the attempt's own record is open.
+        if overtaken:
+            await patch_all(container, partition, overtaken)
+
+    async def record_changes(self, partition: PartitionKey, changes: Sequence[StatusChange]) -> None:
+        # One at a time where two changes meet in one document: a batch would apply the second to a stale condition.
+        for round_of_changes in _rounds(changes):
+            patches = [cosmos_patches.change(change) for change in round_of_changes]
+            results = await patch_all(self._database.container(CONTAINER), partition, patches)
+            if any(isinstance(got, PatchRefused) and got.status == NOT_FOUND for got in results):
+                raise NotFound("a receipt is about a notification that is not stored")
+
+    async def record_nudges(self, partition: PartitionKey, nudges: Sequence[Nudge]) -> Sequence[bool]:
+        patches = [cosmos_patches.nudge(nudge) for nudge in nudges]
+        results = await patch_all(self._database.container(CONTAINER), partition, patches)
+        return [not isinstance(got, PatchRefused) for got in results]
+
+    async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:
+        patches: list[Patch] = [
+            patch
+            for tracking_id, states in marks.items()
+            for patch in cosmos_patches.callback_marks(tracking_id, states)
+        ]
+        for start in range(0, len(patches), _PAGE):
+            await patch_all(self._database.container(CONTAINER), partition, patches[start : start + _PAGE])
+
+    async def overdue(self, now: datetime, limit: int) -> Sequence[Notification]:
+        parameters: list[dict[str, Any]] = [
+            {"name": "@now", "value": stamp(now)},
+            {"name": "@limit", "value": limit},
+        ]
+        async with store_errors():
+            pages = self._database.container(CONTAINER).query_items(
+                cosmos_queries.overdue(CHANNELS), parameters=parameters, max_item_count=_PAGE
+            )
+            return [notification_of(document) async for document in pages]
+
+    async def ping(self) -> None:
+        async with store_errors(), asyncio.timeout(2):
+            await self._database.container(CONTAINER).read()
+
+
+def _refused_claim(item: ChunkItem, channel: str, claim_id: str, document: Document | None) -> Claimed | NotClaimed:
+    if document is None:
+        return NotClaimed(item.tracking_id, ClaimRefusal.UNKNOWN)
+    notification = notification_of(document)
+    delivery = notification.deliveries[channel]
+    if delivery.claim_id == claim_id and delivery.status is DeliveryStatus.SENDING:
+        return Claimed(notification)  # the SDK repeated a patch whose answer was lost
+    if is_outcome(delivery.status) or delivery.attempt > item.attempt:
+        refusal = ClaimRefusal.DONE
+    elif delivery.attempt == item.attempt:
+        refusal = ClaimRefusal.HELD if delivery.status is DeliveryStatus.SENDING else ClaimRefusal.DONE
+    else:
+        refusal = ClaimRefusal.EARLY
+    return NotClaimed(item.tracking_id, refusal, notification)
+
+
+def _rounds(changes: Sequence[StatusChange]) -> list[list[StatusChange]]:
+    rounds: list[list[StatusChange]] = []
+    for change in changes:
+        for candidates in rounds:
+            if all(other.tracking_id != change.tracking_id for other in candidates):
+                candidates.append(change)
+                break
+        else:
+            rounds.append([change])
+    return rounds

@@ -1,0 +1,146 @@
+"""The conditional patches of ``notification-tracking``: each moves one delivery, and only from where it may move.
+
+Cosmos DB takes at most 10 operations a patch and no parameters in its condition; what is spliced into conditions here
+is ours alone (statuses, numbers, claim ids), never a consumer's text.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from shared.adapters.cosmos_client import Patch
+from shared.contracts.stored_documents import attempt_document, history_document, stamp
+from shared.domain.chunk import ChunkItem
+from shared.domain.identifiers import AttemptRef, PartitionKey, TenantId
+from shared.domain.notification import Attempt, HistoryEntry
+from shared.domain.outcome import Nudge, Outcome, StatusChange
+from shared.domain.status import DeliveryStatus, overtaken_by
+
+_MAX_OPERATIONS = 10
+_CLAIMABLE = (DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYING)
+
+
+def _set(path: str, value: object) -> dict[str, Any]:
+    return {"op": "set", "path": path, "value": value}
+
+
+def _append(path: str, value: object) -> dict[str, Any]:
+    return {"op": "add", "path": f"{path}/-", "value": value}
+
+
+def _one_of(statuses: tuple[DeliveryStatus, ...]) -> str:
+    return ", ".join(f"'{status.value}'" for status in statuses)
+
+
+def claim(
+    partition: PartitionKey, channel: str, item: ChunkItem, *, claim_id: str, now: datetime, wake_at: datetime
+) -> Patch:
+    """Queued, scheduled or retrying → sending, by whoever is first to make attempt ``item.attempt``."""
+    here = f"/deliveries/{channel}"
+    tenant = TenantId(partition.rpartition(":")[0])
+    attempt = Attempt(
+        id=AttemptRef(tenant, item.tracking_id, channel, item.attempt).attempt_id, number=item.attempt, claimed_at=now
+    )
+    return Patch(
+        item.tracking_id,
+        [
+            _set(f"{here}/status", DeliveryStatus.SENDING.value),
+            _set(f"{here}/attempt", item.attempt),
+            _set(f"{here}/claimId", claim_id),
+            _set(f"{here}/claimedAt", stamp(now)),
+            _set(f"{here}/wakeAt", stamp(wake_at)),
+            _append(f"{here}/attempts", attempt_document(attempt)),
+        ],
+        f"from c where c.deliveries.{channel}.status in ({_one_of(_CLAIMABLE)}) "
+        f"and c.deliveries.{channel}.attempt = {item.attempt - 1}",
+    )
+
+
+def outcome(record: Outcome) -> Patch:
+    """Sending → what the attempt came to, by the holder of the claim."""
+    here = f"/deliveries/{record.channel}"
+    attempt = record.attempt
+    entry = HistoryEntry(record.at, record.channel, record.status, attempt.number, attempt.provider, attempt.reason)
+    operations = [
+        _set(f"{here}/status", record.status.value),
+        _set(f"{here}/wakeAt", stamp(record.wake_at)),
+        _set(f"{here}/dueAt", stamp(record.due_at)),
+        _set(f"{here}/provider", attempt.provider),
+        _set(f"{here}/providerMessageId", attempt.provider_message_id),
+        _set(f"{here}/reason", attempt.reason),
+        _set(f"{here}/attempts/{attempt.number - 1}", attempt_document(attempt)),
+        _append("/history", history_document(entry)),
+    ]
+    if record.status is DeliveryStatus.IN_DOUBT:
+        operations.append(_set(f"{here}/wasInDoubt", True))
+    return Patch(
+        record.tracking_id,
+        operations,
+        f"from c where c.deliveries.{record.channel}.claimId = '{record.claim_id}' "
+        f"and c.deliveries.{record.channel}.status = '{DeliveryStatus.SENDING.value}'",
+    )
+
+
+def attempt_only(record: Outcome) -> Patch:
+    """The attempt's own record alone, when the delivery has meanwhile gone further by a receipt."""
+    here = f"/deliveries/{record.channel}"
+    attempt = record.attempt
+    operations = [
+        _set(f"{here}/attempts/{attempt.number - 1}", attempt_document(attempt)),
+        _set(f"{here}/provider", attempt.provider),
+        _set(f"{here}/providerMessageId", attempt.provider_message_id),
+    ]
+    if record.status is DeliveryStatus.SENT:
+        # The consumer who asked to hear of SENT hears of it, though DELIVERED came first.
+        entry = HistoryEntry(record.at, record.channel, record.status, attempt.number, attempt.provider)
+        operations.append(_append("/history", history_document(entry)))
+    return Patch(
+        record.tracking_id,
+        operations,
+        f"from c where c.deliveries.{record.channel}.claimId = '{record.claim_id}'",
+    )
+
+
+def change(record: StatusChange) -> Patch:
+    """A provider's later word, where it moves the delivery forward."""
+    here = f"/deliveries/{record.channel}"
+    entry = HistoryEntry(record.at, record.channel, record.status, record.attempt, record.provider, record.reason)
+    return Patch(
+        record.tracking_id,
+        [
+            _set(f"{here}/status", record.status.value),
+            _set(f"{here}/wakeAt", None),
+            _set(f"{here}/reason", record.reason),
+            _append("/history", history_document(entry)),
+        ],
+        f"from c where c.deliveries.{record.channel}.status in ({_one_of(overtaken_by(record.status))})",
+    )
+
+
+def nudge(record: Nudge) -> Patch:
+    """The sweeper's move on a delivery that still stands where the sweeper saw it."""
+    here = f"/deliveries/{record.channel}"
+    operations = [
+        _set(f"{here}/status", record.status.value),
+        _set(f"{here}/wakeAt", stamp(record.wake_at)),
+        _set(f"{here}/sweeps", record.sweeps),
+    ]
+    if record.status is not record.was:
+        entry = HistoryEntry(record.at, record.channel, record.status, record.attempt, None, record.reason)
+        operations += [_set(f"{here}/reason", record.reason), _append("/history", history_document(entry))]
+    if record.status is DeliveryStatus.IN_DOUBT:
+        operations.append(_set(f"{here}/wasInDoubt", True))
+    return Patch(
+        record.tracking_id,
+        operations,
+        f"from c where c.deliveries.{record.channel}.status = '{record.was.value}' "
+        f"and c.deliveries.{record.channel}.wakeAt = '{stamp(record.was_wake_at)}'",
+    )
+
+
+def callback_marks(tracking_id: str, states: Mapping[str, str]) -> Iterator[Patch]:
+    """The state of each callback, by its key, ten to a patch."""
+    entries = iter(states.items())
+    while part := list(islice(entries, _MAX_OPERATIONS)):
+        yield Patch(tracking_id, [_set(f"/callbacks/{key}", state) for key, state in part], "from c where true")

@@ -1,0 +1,20 @@
+"""Every query this app sends to Cosmos DB, with its scope and cost. Point reads and writes are not queries.
+
+| name | container | scope | runs | request units |
+|---|---|---|---|---|
+| OVERDUE | notification-tracking | all partitions | by the sweeper's timer | 3 a physical partition + 1 a hit |
+| BY_IDS | notification-tracking | one partition | when a claim is refused | 3 + 1 a document |
+| ENDPOINTS | callback-endpoints | one partition | at most every few seconds a process and tenant | 3 |
+"""
+
+from collections.abc import Iterable
+
+
+def overdue(channels: Iterable[str]) -> str:
+    """Notifications with a delivery whose wake-up time (``@now``) has passed, at most ``@limit``."""
+    clauses = " OR ".join(f"c.deliveries.{channel}.wakeAt <= @now" for channel in channels)
+    return f"SELECT TOP @limit * FROM c WHERE c.type = 'notification' AND ({clauses})"  # noqa: S608 - no input in it
+
+
+BY_IDS = "SELECT * FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
+ENDPOINTS = "SELECT * FROM c WHERE c.type = 'endpoint'"

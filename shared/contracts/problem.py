@@ -1,0 +1,51 @@
+"""Errors as problem documents (RFC 9457): one table from our errors to HTTP."""
+
+from typing import Any
+
+from shared.domain.errors import (
+    CnsError,
+    Conflict,
+    DestinationRefused,
+    InvalidSubmission,
+    KeyReused,
+    NotAuthenticated,
+    NotAuthorised,
+    NotFound,
+    ReceiptNotAuthentic,
+    StoreUnavailable,
+)
+
+CONTENT_TYPE = "application/problem+json"
+_TYPE_BASE = "https://cns.example/problems/"
+
+# error → (status, name of the type, title). The most specific class wins; what is not here is a fault of ours.
+_TABLE: dict[type[CnsError], tuple[int, str, str]] = {
+    InvalidSubmission: (422, "invalid-request", "The request can't be accepted"),
+    NotAuthenticated: (401, "not-authenticated", "No acceptable credential"),
+    NotAuthorised: (403, "not-authorised", "The caller may not do this"),
+    NotFound: (404, "not-found", "There is no such resource"),
+    Conflict: (409, "in-progress", "Another request is working on this"),
+    KeyReused: (422, "idempotency-key-reused", "The idempotency key was used with another body"),
+    DestinationRefused: (422, "destination-refused", "The destination is not one this service connects to"),
+    StoreUnavailable: (503, "unavailable", "The service can't take the request now; repeat it later"),
+    ReceiptNotAuthentic: (401, "receipt-not-authentic", "The receipt's signature does not hold"),
+}
+_FAULT = (500, "fault", "The service failed")
+
+Problem = dict[str, Any]
+
+
+def problem_of(error: Exception, instance: str | None = None) -> Problem:
+    """The problem document of ``error``. What we did not raise on purpose is told without detail."""
+    status, name, title = next((_TABLE[cls] for cls in type(error).__mro__ if cls in _TABLE), _FAULT)
+    if isinstance(error, InvalidSubmission):
+        status = error.status
+    problem: Problem = {"type": _TYPE_BASE + name, "title": title, "status": status}
+    if isinstance(error, InvalidSubmission):
+        problem["errors"] = [{"pointer": each.pointer, "detail": each.detail} for each in error.errors]
+        problem["detail"] = str(error)
+    elif status not in {500, 503, 404, 401}:
+        problem["detail"] = str(error)
+    if instance:
+        problem["instance"] = instance
+    return problem

@@ -1,0 +1,75 @@
+"""The status of a notification, as its consumer sees it."""
+
+from shared.contracts.http_api import AttemptView, DeliveryView, HistoryView, NotificationView
+from shared.domain.errors import NotFound
+from shared.domain.identifiers import TrackingId, is_tracking_id
+from shared.domain.notification import Attempt, Delivery, Notification
+from shared.domain.status import roll_up
+from shared.pipeline.services import Services
+from shared.ports import Caller
+
+
+async def read_status(tracking_id: str, caller: Caller, services: Services) -> NotificationView:
+    """The notification's status with deliveries, attempts and history. Raises NotFound."""
+    if not is_tracking_id(tracking_id):
+        raise NotFound(tracking_id)
+    return view_of(await services.notifications.read(caller.tenant_id, TrackingId(tracking_id)))
+
+
+def view_of(notification: Notification) -> NotificationView:
+    """The outward view; addresses, data and content stay inside."""
+    template = notification.template
+    return NotificationView(
+        tracking_id=notification.tracking_id,
+        status=roll_up(delivery.status for delivery in notification.deliveries.values()),
+        created_at=notification.created_at,
+        priority=notification.lane.value,
+        category=notification.category.value,
+        customer_id=notification.customer_id,
+        reference=notification.reference,
+        correlation_id=notification.correlation_id,
+        batch_id=notification.batch_id,
+        send_at=notification.send_at,
+        expires_at=notification.expires_at,
+        template={"id": template.id, "version": template.version, "locale": template.locale} if template else None,
+        metadata=dict(notification.metadata) or None,
+        deliveries=[_delivery_view(delivery) for delivery in notification.deliveries.values()],
+        history=[
+            HistoryView(
+                at=entry.at,
+                channel=entry.channel,
+                status=entry.status.value,
+                attempt=entry.attempt or None,
+                provider=entry.provider,
+                reason=entry.reason,
+            )
+            for entry in notification.history
+        ],
+        links={"self": f"/api/v1/notifications/{notification.tracking_id}"},
+    )
+
+
+def _delivery_view(delivery: Delivery) -> DeliveryView:
+    return DeliveryView(
+        channel=delivery.channel,
+        status=delivery.status.value,
+        provider=delivery.provider,
+        provider_message_id=delivery.provider_message_id,
+        reason=delivery.reason,
+        in_doubt=delivery.was_in_doubt or None,
+        due_at=delivery.due_at,
+        attempts=[_attempt_view(attempt) for attempt in delivery.attempts],
+    )
+
+
+def _attempt_view(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        id=attempt.id,
+        provider=attempt.provider,
+        started_at=attempt.claimed_at,
+        finished_at=attempt.finished_at,
+        outcome=attempt.outcome,
+        reason=attempt.reason,
+        provider_message_id=attempt.provider_message_id,
+    )

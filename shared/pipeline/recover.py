@@ -1,0 +1,147 @@
+"""The sweeper: whatever should have moved and has not, moves.
+
+Every delivery without an outcome carries a wake-up time. When it has passed, the sweeper looks at where the delivery
+stands: never published → publish; planned retry forgotten → publish; claim holder dead → in doubt; in doubt for too
+long → the category's policy. Each move is a conditional patch on what the sweeper saw, so any number of sweepers may
+run at once.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.channels import CHANNELS
+from shared.domain.chunk import MAX_CHUNK_DELIVERIES, Chunk, ChunkItem
+from shared.domain.identifiers import PartitionKey
+from shared.domain.notification import Category, Delivery, Lane, Notification
+from shared.domain.outcome import Nudge
+from shared.domain.status import DeliveryStatus
+from shared.domain.verdict import EXHAUSTED
+from shared.pipeline.announce import publish_chunks
+from shared.pipeline.dead_letters import dead_letter
+from shared.pipeline.services import Services
+
+logger = logging.getLogger(__name__)
+
+SWEEP_LIMIT = 500  # notifications a round
+MAX_ROUNDS = 40  # rounds a run
+_LONGEST_SILENCE = timedelta(minutes=30)
+_TO_PUBLISH = {DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYING}
+
+# What happens to a delivery whose attempt may or may not have reached the provider, when no receipt has settled it:
+# a code or an order confirmation twice is better than never; an advertisement twice is not.
+RESEND_WHEN_IN_DOUBT = {Category.SECURITY: True, Category.TRANSACTIONAL: True, Category.MARKETING: False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    notification: Notification
+    delivery: Delivery
+    nudge: Nudge
+    publish_attempt: int | None
+
+
+async def sweep(services: Services) -> int:
+    """How many deliveries were moved. Raises StoreUnavailable, PublishFailed: the next run goes on from there."""
+    moved = 0
+    for _ in range(MAX_ROUNDS):
+        overdue = await services.notifications.overdue(services.clock.now(), SWEEP_LIMIT)
+        moves = [move for notification in overdue for move in _moves(notification, services)]
+        made = await _make(moves, services)
+        moved += made
+        if len(overdue) < SWEEP_LIMIT or made == 0:
+            break
+    if moved:
+        logger.info("Sweep moved deliveries", extra={"moved": moved})
+    return moved
+
+
+def _moves(notification: Notification, services: Services) -> list[_Move]:
+    now = services.clock.now()
+    return [
+        _move(notification, delivery, now, services)
+        for delivery in notification.deliveries.values()
+        if delivery.wake_at and delivery.wake_at <= now
+    ]
+
+
+def _move(notification: Notification, delivery: Delivery, now: datetime, services: Services) -> _Move:
+    patience = services.patience
+    status, wake_at, publish_attempt, reason = delivery.status, None, None, None
+    if delivery.status in _TO_PUBLISH:
+        # A busy service is late without anything being lost: each further sweep waits twice as long.
+        wake_at = now + min(patience.publish * 2**delivery.sweeps, _LONGEST_SILENCE)
+        publish_attempt = delivery.attempt + 1
+    elif delivery.status is DeliveryStatus.SENDING:
+        status, wake_at, reason = DeliveryStatus.IN_DOUBT, now + patience.in_doubt, "claim_holder_lost"
+    elif not RESEND_WHEN_IN_DOUBT[notification.category]:
+        status, reason = DeliveryStatus.FAILED, "dropped_in_doubt"
+    elif delivery.attempt >= CHANNELS[delivery.channel].max_attempts:
+        status, reason = DeliveryStatus.FAILED, EXHAUSTED
+    else:
+        status, wake_at, reason = DeliveryStatus.RETRYING, now + patience.publish, "resent_in_doubt"
+        publish_attempt = delivery.attempt + 1
+    nudge = Nudge(
+        tracking_id=notification.tracking_id,
+        channel=delivery.channel,
+        was=delivery.status,
+        was_wake_at=delivery.wake_at or now,
+        status=status,
+        wake_at=wake_at,
+        at=now,
+        attempt=delivery.attempt,
+        reason=reason,
+        sweeps=delivery.sweeps + 1 if delivery.status in _TO_PUBLISH else 0,
+    )
+    return _Move(notification, delivery, nudge, publish_attempt)
+
+
+async def _make(moves: Sequence[_Move], services: Services) -> int:
+    by_partition: dict[PartitionKey, list[_Move]] = defaultdict(list)
+    for move in moves:
+        by_partition[move.notification.partition_key].append(move)
+    made = 0
+    for partition, group in by_partition.items():
+        for start in range(0, len(group), MAX_CHUNK_DELIVERIES):
+            made += await _make_together(partition, group[start : start + MAX_CHUNK_DELIVERIES], services)
+    return made
+
+
+async def _make_together(partition: PartitionKey, moves: Sequence[_Move], services: Services) -> int:
+    # Published before it is written down: while the broker is away, nothing counts as swept. A message too many is
+    # harmless (its claim is refused); one too few would wait for the next sweep.
+    await publish_chunks(_chunks([move for move in moves if move.nudge.status is move.nudge.was]), services)
+    done = await services.notifications.record_nudges(partition, [move.nudge for move in moves])
+    won = [move for move, is_ours in zip(moves, done, strict=True) if is_ours]
+    await publish_chunks(_chunks([move for move in won if move.nudge.status is not move.nudge.was]), services)
+    await dead_letter(
+        [
+            (move.notification, move.delivery.channel, move.delivery.attempts)
+            for move in won
+            if move.nudge.reason == EXHAUSTED
+        ],
+        services,
+    )
+    return len(won)
+
+
+def _chunks(moves: Sequence[_Move]) -> list[Chunk]:
+    groups: dict[tuple[PartitionKey, str, Lane], list[_Move]] = defaultdict(list)
+    for move in moves:
+        if move.publish_attempt is not None:
+            groups[move.notification.partition_key, move.delivery.channel, move.notification.lane].append(move)
+    return [
+        Chunk(
+            tenant_id=group[0].notification.tenant_id,
+            partition_key=partition,
+            channel=channel,
+            lane=lane,
+            items=tuple(
+                ChunkItem(move.notification.tracking_id, move.publish_attempt or 1, move.notification.customer_id)
+                for move in group
+            ),
+        )
+        for (partition, channel, lane), group in groups.items()
+    ]

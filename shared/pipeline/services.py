@@ -1,0 +1,67 @@
+"""Everything a use case may need, handed over by the composition root; all of it behind ports."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from shared.pipeline.bulkhead import Bulkhead
+from shared.pipeline.recently import Recently
+from shared.ports import (
+    CallbackEndpointStore,
+    Clock,
+    HttpClient,
+    NotificationStore,
+    Provider,
+    Publisher,
+    ReceiptSource,
+    Renderer,
+    TemplateCatalogue,
+    TokenVerifier,
+)
+
+SUBMITTED = "notifications-submitted"
+STATUS = "notifications-status"
+CALLBACKS = "callbacks"
+DEAD_LETTERS = "dead-letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each stage may take before the sweeper looks after it.
+
+    Attributes:
+        publish: from accept until a queued delivery counts as never published.
+        claim: from a claim until its holder counts as dead; longer than a provider call can take.
+        in_doubt: how long a receipt may take to settle an attempt whose answer was lost.
+        retry: from a planned retry until it counts as forgotten.
+        store: how long a delivery waits for a store that is away before its message goes back to the broker.
+        eager_publish: how long an accepted request waits for the broker before it is answered all the same.
+    """
+
+    publish: timedelta = timedelta(seconds=60)
+    claim: timedelta = timedelta(seconds=45)
+    in_doubt: timedelta = timedelta(seconds=60)
+    retry: timedelta = timedelta(seconds=90)
+    store: timedelta = timedelta(seconds=30)
+    eager_publish: timedelta = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The world of one process."""
+
+    clock: Clock
+    notifications: NotificationStore
+    callback_endpoints: CallbackEndpointStore
+    publisher: Publisher
+    templates: TemplateCatalogue
+    renderer: Renderer
+    tokens: TokenVerifier
+    providers: Mapping[str, tuple[Provider, ...]]
+    receipt_sources: Mapping[str, ReceiptSource]
+    callback_client: HttpClient
+    check_destination: Callable[[str], None]
+    bucket_secret: bytes = field(repr=False)
+    patience: Patience = field(default_factory=Patience)
+    bulkhead: Bulkhead = field(default_factory=Bulkhead)
+    recently_fired: Recently = field(default_factory=Recently)

@@ -1,0 +1,156 @@
+"""Accept one notification: plan it, commit it, publish it.
+
+The commit is the only promise (design 2.1): a committed notification is delivered or explained, whatever happens to
+this process or the broker afterwards; one that is not committed was never accepted.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from shared.contracts.field_errors import field_errors
+from shared.contracts.http_api import (
+    MAX_BODY_BYTES,
+    MAX_IDEMPOTENCY_KEY_LENGTH,
+    AcceptedDelivery,
+    AcceptedView,
+    SubmitNotification,
+)
+from shared.domain.errors import Conflict, FieldError, InvalidSubmission, KeyReused
+from shared.domain.idempotency import KeyRecord, KeyTaken, digest_of, key_id
+from shared.domain.identifiers import (
+    TrackingId,
+    bucket_of_key,
+    new_tracking_id,
+    partition_key,
+    random_bucket,
+)
+from shared.domain.notification import Notification
+from shared.pipeline.accept import plan_notification, resolve_template
+from shared.pipeline.announce import publish_eagerly
+from shared.pipeline.services import Services
+from shared.ports import Caller
+
+logger = logging.getLogger(__name__)
+
+
+class OutcomeWaiter(Protocol):
+    """Waits for a notification's outcome across processes."""
+
+    async def start(self, notification: Notification, wait: timedelta) -> bool:
+        """Whether waiting has begun; False when it can't (the request is then answered at once)."""
+        ...
+
+    async def wait(self, tracking_id: TrackingId, wait: timedelta) -> bool:
+        """Whether every delivery had its outcome within ``wait``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    """A request to accept something, as it came in."""
+
+    body: bytes
+    idempotency_key: str | None = None
+    wait: timedelta | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The answer: an accepted notification's JSON, whether it is a replay, and whether its outcome is already known."""
+
+    tracking_id: TrackingId
+    answer: bytes
+    replayed: bool = False
+    settled: bool = False
+
+
+async def submit(request: SubmitRequest, caller: Caller, services: Services, waiter: OutcomeWaiter) -> Submitted:
+    """The accepted notification.
+
+    Raises:
+        InvalidSubmission: the request can't be accepted; nothing happened.
+        KeyReused: the idempotency key was used with another body.
+        StoreUnavailable: the commit failed; nothing happened.
+    """
+    check_key(request.idempotency_key)
+    if len(request.body) > MAX_BODY_BYTES:
+        raise InvalidSubmission([FieldError("", f"is larger than {MAX_BODY_BYTES} bytes")], status=413)
+    notification = await _plan(request, caller, services)
+    answer = _accepted(notification)
+    key = _key_record(request, notification, answer) if request.idempotency_key else None
+    try:
+        await services.notifications.commit([notification], key)
+    except KeyTaken:
+        replay = await _replay(notification, request, services)
+        if replay.tracking_id != notification.tracking_id:
+            return replay
+    waiting = request.wait is not None and await waiter.start(notification, request.wait)
+    await publish_eagerly([notification], services)
+    settled = waiting and request.wait is not None and await waiter.wait(notification.tracking_id, request.wait)
+    return Submitted(notification.tracking_id, answer, settled=settled)
+
+
+def check_key(key: str | None) -> None:
+    """Nothing when ``key`` may be an idempotency key. Raises InvalidSubmission (status 400)."""
+    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH and key.isascii() and key.isprintable()):
+        detail = f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters"
+        raise InvalidSubmission([FieldError("", detail)], status=400)
+
+
+async def _plan(request: SubmitRequest, caller: Caller, services: Services) -> Notification:
+    try:
+        model = SubmitNotification.model_validate_json(request.body)
+    except ValidationError as error:
+        raise InvalidSubmission(field_errors(error)) from error
+    key = request.idempotency_key
+    bucket = bucket_of_key(services.bucket_secret, caller.tenant_id, key) if key else random_bucket()
+    now = services.clock.now()
+    return plan_notification(
+        model,
+        await resolve_template(model, caller, services),
+        caller=caller,
+        tracking_id=new_tracking_id(now, bucket),
+        partition=partition_key(caller.tenant_id, bucket),
+        now=now,
+        services=services,
+        traceparent=request.traceparent,
+        awaited=request.wait is not None,
+    )
+
+
+def _accepted(notification: Notification) -> bytes:
+    return AcceptedView(
+        tracking_id=notification.tracking_id,
+        deliveries=[
+            AcceptedDelivery(channel=delivery.channel, status=delivery.status.value)
+            for delivery in notification.deliveries.values()
+        ],
+        links={"self": f"/api/v1/notifications/{notification.tracking_id}"},
+    ).to_json()
+
+
+def _key_record(request: SubmitRequest, notification: Notification, answer: bytes) -> KeyRecord:
+    return KeyRecord(
+        id=key_id(request.idempotency_key or ""),
+        tenant_id=notification.tenant_id,
+        partition_key=notification.partition_key,
+        body_digest=digest_of(request.body),
+        created_at=notification.created_at,
+        touched_at=notification.created_at,
+        answer=answer.decode(),
+    )
+
+
+async def _replay(notification: Notification, request: SubmitRequest, services: Services) -> Submitted:
+    record = await services.notifications.read_key(notification.partition_key, key_id(request.idempotency_key or ""))
+    if record is None or not record.answer:
+        raise Conflict("a request with this idempotency key is in progress")
+    if record.body_digest != digest_of(request.body):
+        raise KeyReused("this idempotency key was used with another body")
+    first = AcceptedView.model_validate_json(record.answer)
+    return Submitted(TrackingId(first.tracking_id), record.answer.encode(), replayed=True)
