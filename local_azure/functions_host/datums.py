@@ -22,20 +22,6 @@ class _Collection:
         self.bytes = self.string = self.sint64 = values
 
 
-class _PropertiesArray(str):
-    """``UserPropertiesArray``: the converter parses the text to count messages, then takes each message's element.
-
-    Elements are handed over through ``string`` so that it does not parse the whole array once for every message.
-    """
-
-    __slots__ = ("string",)
-
-    def __new__(cls, values: list[dict[str, Any]]) -> "_PropertiesArray":
-        text = super().__new__(cls, "[" + ",".join("0" * len(values)) + "]")
-        text.string = values
-        return text
-
-
 def http_inputs(payload: tuple[Any, ...]) -> tuple[Inputs, Metadata]:
     name, method, url, headers, route_params, query, body = payload
     value = {
@@ -61,11 +47,13 @@ def message_inputs(payload: tuple[Any, ...]) -> tuple[Inputs, Metadata]:
 
 
 def messages_inputs(payload: tuple[Any, ...]) -> tuple[Inputs, Metadata]:
-    name, bodies, arrays, properties = payload
+    name, bodies, arrays, properties, properties_json = payload
     metadata: Metadata = {
         key: Datum(_Collection(values), "collection_string") for key, values in arrays.items() if any(values)
     }
-    metadata["UserPropertiesArray"] = Datum(_PropertiesArray(properties), "collection_string")
+    # The converter counts the messages by parsing this one as JSON; it parses JSON arrays again for every message, so
+    # all others are collections.
+    metadata["UserPropertiesArray"] = Datum(properties_json, "json")
     metadata["ApplicationPropertiesArray"] = Datum(_Collection(properties), "collection_string")
     return [(name, Datum(_Collection(bodies), "collection_bytes"))], metadata
 

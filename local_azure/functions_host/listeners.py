@@ -150,7 +150,7 @@ class ListenerFactory:
             empty = ("json", "{}")
             fields = {"UserProperties": empty, "ApplicationProperties": empty, "MessageId": ("string", "manual")}
             body = text.encode()
-            payload = (name, [body], {"MessageIdArray": ["manual"]}, [{}]) if is_many else (name, body, fields)
+            payload = (name, [body], {"MessageIdArray": ["manual"]}, [{}], "[{}]") if is_many else (name, body, fields)
             result = await self._pool.invoke(function, "messages" if is_many else "message", payload)
             await self._outputs.deliver(function, result)
         elif kind == "timerTrigger":

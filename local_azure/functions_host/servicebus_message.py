@@ -41,7 +41,8 @@ def messages_payload(name: str, messages: list[ServiceBusReceivedMessage]) -> Pa
         for key, value in (*_texts(message).items(), *_numbers(message).items()):
             arrays.setdefault(f"{key}Array", []).append(value)
     bodies = [message_body(message) for message in messages]
-    return (name, bodies, arrays, [application_properties(message) for message in messages])
+    properties = [application_properties(message) for message in messages]
+    return (name, bodies, arrays, properties, json.dumps(properties))
 
 
 def message_body(message: ServiceBusReceivedMessage) -> bytes:

@@ -31,7 +31,12 @@ from azure.servicebus.exceptions import (
 )
 
 from local_azure.functions_host.errors import InvocationFailed
-from local_azure.functions_host.servicebus_connection import Entity, make_client, open_receiver
+from local_azure.functions_host.servicebus_connection import (
+    RECEIVER_SOCKET_SECONDS,
+    Entity,
+    make_client,
+    open_receiver,
+)
 
 _LOG = logging.getLogger("host.servicebus")
 
@@ -150,7 +155,7 @@ class ServiceBusPump:
                 await asyncio.wait_for(self._attention.wait(), left)
 
     async def _connect_and_serve(self) -> None:
-        client = make_client(self._entity.connection)
+        client = make_client(self._entity.connection, socket_timeout=RECEIVER_SOCKET_SECONDS)
         receiver = open_receiver(client, self._entity, self._options.credit)
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
