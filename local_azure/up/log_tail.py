@@ -53,8 +53,8 @@ class _Log:
         return [line.decode(errors="replace") for line in lines]
 
 
-def last_lines(log: Path, count: int) -> list[str]:
-    """The end of a log: why a part died is nearly always there."""
+def last_lines(log: Path, count: int, *, since: int) -> list[str]:
+    """The end of what was logged after position `since`: why a part died is nearly always there."""
     with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 4096))
+        stream.seek(max(since, log.stat().st_size - 4096))
         return stream.read().decode(errors="replace").splitlines()[-count:]

@@ -39,6 +39,7 @@ class PartRun:
         self._process: asyncio.subprocess.Process | None = None
         self._started_at = datetime.now(UTC)
         self._healthy_since: float | None = None
+        self._log_start = 0  # where this life's lines begin
 
     def describe(self) -> dict[str, Any]:
         """The part's entry in run.json."""
@@ -81,6 +82,7 @@ class PartRun:
 
     async def _start(self) -> asyncio.subprocess.Process:
         with self._folder.open_log(self.part.name) as log:
+            self._log_start = log.tell()
             self._process = await start_process(self.part, log)
         self._started_at = datetime.now(UTC)
         self._healthy_since = None
@@ -108,7 +110,7 @@ class PartRun:
             raise PartKeepsDying(f"{death}. It dies at every start; giving up")
         self.restarts += 1
         self._announce(f"!!! {death}. Restart {self.restarts} in {wait_seconds:.0f} s")
-        for line in last_lines(log, _SHOWN_LINES):
+        for line in last_lines(log, _SHOWN_LINES, since=self._log_start):
             self._announce(f"      {line}")
         self._changed()
         await asyncio.sleep(wait_seconds)
