@@ -1,0 +1,239 @@
+"""What every provider does alike when it sends, against a local server that plays each ending."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from shared import providers
+from shared.adapters.guarded_destinations import GuardedClient
+from shared.adapters.http_client import AiohttpClient
+from shared.domain.address import WebhookUrl
+from shared.domain.errors import InDoubt, Misconfigured, Rejected, Throttled, Transient
+from shared.ports import HttpAnswer, OutboundMessage, Provider
+from tests.contract.provider_contracts import CONTRACTS, Contract, build, settings_for
+
+
+class FakeServer:
+    """Reads requests and does with each what ``play`` says."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.play: Callable[[asyncio.StreamWriter], None] = lambda writer: None
+
+    def answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
+        lines = [f"HTTP/1.1 {status} Said", *(f"{n}: {v}" for n, v in (headers or {}).items())]
+        if status != 204:
+            lines.append(f"Content-Length: {len(body)}")
+        head = "\r\n".join([*lines, "", ""]).encode()
+        self.play = lambda writer: writer.write(head + body)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                self.requests.append(head + await reader.readexactly(int(lengths[0].split(b":")[1])))
+                self.play(writer)
+        writer.close()
+
+
+class Hurried:
+    """A client that waits half a second where the provider would wait longer; nobody has 20 s for a silent server."""
+
+    def __init__(self, client: AiohttpClient | GuardedClient) -> None:
+        self.client = client
+        self.close = client.close
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
+        assert timedelta(seconds=15) <= timeout <= timedelta(seconds=20)
+        return await self.client.post(url, headers=headers, body=body, timeout=timedelta(seconds=0.5))
+
+
+@dataclass
+class Stage:
+    server: FakeServer
+    contract: Contract
+    provider: Provider
+    message: OutboundMessage
+
+    async def send(self):
+        return await self.provider.send(self.message)
+
+
+def staged(contract: Contract, base_url: str) -> OutboundMessage:
+    if isinstance(contract.message.address, WebhookUrl):
+        return replace(contract.message, address=WebhookUrl(f"{base_url}/hook"))
+    return contract.message
+
+
+@pytest.fixture(params=list(CONTRACTS))
+async def stage(request) -> AsyncIterator[Stage]:
+    contract = CONTRACTS[request.param]
+    http, guarded = Hurried(AiohttpClient()), Hurried(GuardedClient(allow_http=True))
+    fake = FakeServer()
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    provider = contract.factory(settings_for(base_url), http, guarded)
+    yield Stage(fake, contract, provider, staged(contract, base_url))
+    await http.close()
+    await guarded.close()
+    server.close()
+
+
+async def test_accepted(stage):
+    stage.server.answer(*stage.contract.accepted)
+
+    accepted = await stage.send()
+
+    assert accepted.provider_message_id == stage.contract.message_id
+    assert accepted.delivered is stage.contract.delivered
+    assert len(stage.server.requests) == 1
+    assert stage.message.attempt_id.encode() in stage.server.requests[0]
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("7", 7), ("0", 0), ("999999999", 3600)])
+async def test_throttled_with_retry_after(stage, asked, seconds):
+    stage.server.answer(429, {"Retry-After": asked})
+
+    with pytest.raises(Throttled) as caught:
+        await stage.send()
+
+    assert caught.value.retry_after == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("header", [{}, {"Retry-After": "soon"}, {"Retry-After": "-1"}])
+async def test_throttled_without_a_word_on_when(stage, header):
+    stage.server.answer(429, header)
+
+    with pytest.raises(Throttled) as caught:
+        await stage.send()
+
+    assert caught.value.retry_after is None
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
+async def test_its_own_trouble_is_transient(stage, status):
+    stage.server.answer(status, {"Retry-After": "5"}, b"<html>oops</html>")
+
+    with pytest.raises(Transient) as caught:
+        await stage.send()
+
+    assert caught.value.retry_after == timedelta(seconds=5)
+
+
+async def test_a_permanent_reject(stage):
+    status, body = stage.contract.rejected
+    stage.server.answer(status, {}, body)
+
+    with pytest.raises(Rejected) as caught:
+        await stage.send()
+
+    assert caught.value.reason in {"invalid_address", "device_gone", "gone"}
+
+
+async def test_an_authentication_failure_is_our_misconfiguration(stage):
+    stage.server.answer(stage.contract.unauthorised or 401)
+
+    with pytest.raises(Misconfigured if stage.contract.unauthorised else Rejected):
+        await stage.send()
+
+
+async def test_a_redirect_is_not_followed(stage):
+    stage.server.answer(302, {"Location": "http://127.0.0.1:9/"})
+
+    with pytest.raises((Misconfigured, Rejected), match="redirect"):
+        await stage.send()
+
+    assert len(stage.server.requests) == 1
+
+
+async def test_a_status_that_nobody_documents_is_a_reject_that_names_it(stage):
+    stage.server.answer(418)
+
+    with pytest.raises(Rejected):
+        await stage.send()
+
+
+async def test_no_answer_is_in_doubt(stage):
+    with pytest.raises(InDoubt, match="no_answer"):
+        await stage.send()
+
+
+async def test_a_reset_is_in_doubt(stage):
+    stage.server.play = lambda writer: writer.transport.abort()
+
+    with pytest.raises(InDoubt, match="connection_lost"):
+        await stage.send()
+
+
+async def test_a_malformed_answer_is_in_doubt(stage):
+    stage.server.play = lambda writer: writer.write(b"\x00banana\r\n\r\n")
+
+    with pytest.raises(InDoubt, match="malformed_answer"):
+        await stage.send()
+
+
+@pytest.mark.parametrize("name", list(CONTRACTS))
+async def test_a_refused_connection_is_transient(name):
+    contract = CONTRACTS[name]
+    http, guarded = AiohttpClient(), GuardedClient(allow_http=True)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        base_url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        provider = contract.factory(settings_for(base_url), http, guarded)
+
+        with pytest.raises(Transient, match="connection_failed"):
+            await provider.send(staged(contract, base_url))
+
+    await http.close()
+    await guarded.close()
+
+
+async def test_another_channels_message_is_rejected_unsent(stage):
+    other = CONTRACTS["twilio" if stage.provider.channel == "email" else "sendgrid"].message
+
+    with pytest.raises(Rejected, match="wrong_channel"):
+        await stage.provider.send(other)
+
+    assert stage.server.requests == []
+
+
+@pytest.mark.parametrize("name", list(CONTRACTS))
+def test_its_name_and_channel(name):
+    assert (build(name).name, build(name).channel) == (name, CONTRACTS[name].message.channel)
+
+
+@pytest.mark.parametrize("name", list(CONTRACTS))
+def test_it_is_absent_without_settings(name):
+    assert CONTRACTS[name].factory({"PUBLIC_BASE_URL": "https://x.example"}, AiohttpClient(), AiohttpClient()) is None
+
+
+@pytest.mark.parametrize("setting", [n for n in settings_for("http://x.example") if n != "NOTIFICATION_HUBS_BASE_URL"])
+def test_a_missing_setting_is_named(setting):
+    settings = {name: value for name, value in settings_for("http://127.0.0.1:9").items() if name != setting}
+
+    if setting == "WEBHOOK_SIGNING_SECRET":  # its only one: without it the provider is simply absent
+        assert len(providers.configured_providers(settings, AiohttpClient(), AiohttpClient())) == 3
+        return
+    with pytest.raises(ValueError, match=setting) as caught:
+        providers.configured_providers(settings, AiohttpClient(), AiohttpClient())
+
+    assert not any(value in str(caught.value) for value in settings.values() if len(value) > 3)
+
+
+@pytest.mark.parametrize("value", ["ftp://x.example", "x.example", "https://x.example/path", "https://u@x.example", ""])
+@pytest.mark.parametrize("setting", ["SENDGRID_BASE_URL", "TWILIO_BASE_URL", "PUBLIC_BASE_URL"])
+def test_a_base_url_that_is_none_is_named(setting, value):
+    with pytest.raises(ValueError, match=setting):
+        providers.configured_providers(
+            settings_for("http://127.0.0.1:9") | {setting: value}, AiohttpClient(), AiohttpClient()
+        )
+
+
+def test_every_registered_provider_is_under_contract():
+    assert {contract.factory for contract in CONTRACTS.values()} == set(providers.PROVIDERS)
