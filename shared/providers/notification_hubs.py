@@ -42,10 +42,10 @@ from shared.domain.errors import (
 )
 from shared.domain.identifiers import AttemptRef
 from shared.domain.receipt import Receipt, ReceiptKind
-from shared.domain.webhook_signature import SignatureInvalid, decode_secret, verify
+from shared.domain.webhook_signature import SignatureInvalid, verify
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
 from shared.providers.provider_answer import Failure, failure_of, is_success, json_object, utc_now
-from shared.providers.provider_settings import base_url, own_settings
+from shared.providers.provider_settings import base_url, own_settings, webhook_secrets
 
 CALL_TIMEOUT = timedelta(seconds=20)
 SAS_LIFETIME = timedelta(hours=1)
@@ -111,7 +111,9 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
             endpoint=endpoint,
             key_name=connection["sharedaccesskeyname"],
             key=connection["sharedaccesskey"],
-            receipt_secrets=tuple(own["NOTIFICATION_HUBS_RECEIPT_SECRET"].split()),
+            receipt_secrets=webhook_secrets(
+                "NOTIFICATION_HUBS_RECEIPT_SECRET", own["NOTIFICATION_HUBS_RECEIPT_SECRET"]
+            ),
         ),
         http,
     )
@@ -126,8 +128,6 @@ class NotificationHubs:
     def __init__(
         self, settings: NotificationHubsSettings, http: HttpClient, now: Callable[[], datetime] = utc_now
     ) -> None:
-        for secret in settings.receipt_secrets:
-            decode_secret(secret)
         self._settings = settings
         self._url = f"{settings.base_url}/{quote(settings.hub, safe='')}/messages/?direct&api-version=2020-06"
         self._authorization = ""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from shared.domain.webhook_signature import decode_secret
+
 
 def own_settings(settings: Mapping[str, str], *names: str) -> Mapping[str, str] | None:
     """The named settings, each with a value; None when not one of them is set: the provider is not configured.
@@ -43,3 +45,18 @@ def base_url(name: str, value: str) -> str:
     if parts.query or parts.fragment or parts.username:
         raise ValueError(f"{name} must be an http or https URL without a path")
     return value.rstrip("/")
+
+
+def webhook_secrets(name: str, value: str) -> tuple[str, ...]:
+    """The ``whsec_`` secrets of a setting; several, separated by spaces, while they rotate.
+
+    Raises:
+        ValueError: one of them is malformed; names the setting.
+    """
+    secrets = tuple(value.split())
+    try:
+        for secret in secrets:
+            decode_secret(secret)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return secrets

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from shared.domain.address import WebhookUrl
 from shared.domain.content import WebhookContent
 from shared.domain.errors import DestinationRefused, Rejected, Throttled, Transient
-from shared.domain.webhook_signature import decode_secret, signed_headers
+from shared.domain.webhook_signature import signed_headers
 from shared.ports import Accepted, HttpClient, OutboundMessage
 from shared.providers.provider_answer import Failure, failure_of, is_success, utc_now
-from shared.providers.provider_settings import own_settings
+from shared.providers.provider_settings import own_settings, webhook_secrets
 
 CALL_TIMEOUT = timedelta(seconds=15)  # the specification's lower bound for receivers to answer
 
@@ -47,7 +47,8 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
     own = own_settings(settings, "WEBHOOK_SIGNING_SECRET")
     if own is None:
         return None
-    return Webhook(WebhookSettings(tuple(own["WEBHOOK_SIGNING_SECRET"].split())), guarded)
+    secrets = webhook_secrets("WEBHOOK_SIGNING_SECRET", own["WEBHOOK_SIGNING_SECRET"])
+    return Webhook(WebhookSettings(secrets), guarded)
 
 
 class Webhook:
@@ -57,8 +58,6 @@ class Webhook:
     channel = "webhook"
 
     def __init__(self, settings: WebhookSettings, guarded: HttpClient, now: Callable[[], datetime] = utc_now) -> None:
-        for secret in settings.signing_secrets:
-            decode_secret(secret)
         self._secrets = settings.signing_secrets
         self._guarded = guarded
         self._now = now
