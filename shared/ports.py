@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shared.contracts.events import BusMessage
 from shared.domain.address import Address
@@ -98,6 +98,7 @@ class ReceiptRequest:
     body: bytes = field(repr=False)
 
 
+@runtime_checkable
 class ReceiptSource(Protocol):
     """A provider that posts receipts."""
 

@@ -1,9 +1,9 @@
 """Call consumers back: from the change feed to signed POSTs.
 
 ``fire_callbacks`` takes changed notifications and queues a callback for each wanted status in their history that has
-none yet; the history is on the notification, so a feed that skips versions loses nothing. ``send_callbacks`` posts them
-and writes down what came of it. A consumer may hear the same thing twice (after a crash between post and record), always
-under the same webhook-id, which is theirs to deduplicate by.
+none yet; the history is on the notification, so a feed that skips versions loses nothing. ``send_callbacks`` posts
+them and writes down what came of it. A consumer may hear the same thing twice (after a crash between post and record),
+always under the same webhook-id, which is theirs to deduplicate by.
 """
 
 import asyncio

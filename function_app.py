@@ -1,0 +1,29 @@
+"""The functions of the Customer Notification Service, in the order a notification meets them."""
+
+import azure.functions as func
+
+from functions import (
+    callback_endpoints,
+    callbacks,
+    deliver,
+    health,
+    notifications,
+    orchestrations,
+    receipts,
+    recover,
+    submit,
+    track,
+)
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)  # callers are authenticated in functions/http_edge.py
+
+app.register_functions(submit.blueprint)
+app.register_functions(deliver.blueprint)
+app.register_functions(orchestrations.blueprint)
+app.register_functions(receipts.blueprint)
+app.register_functions(track.blueprint)
+app.register_functions(callbacks.blueprint)
+app.register_functions(notifications.blueprint)
+app.register_functions(callback_endpoints.blueprint)
+app.register_functions(recover.blueprint)
+app.register_functions(health.blueprint)

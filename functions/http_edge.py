@@ -1,0 +1,101 @@
+"""What every HTTP trigger shares: who calls, and errors as problem documents (RFC 9457)."""
+
+import functools
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import ParamSpec
+
+import azure.functions as func
+
+from shared.bootstrap import services
+from shared.contracts.http_api import MAX_WAIT
+from shared.contracts.problem import CONTENT_TYPE, problem_of
+from shared.domain.errors import (
+    CnsError,
+    Conflict,
+    FieldError,
+    InvalidSubmission,
+    NotAuthenticated,
+    NotAuthorised,
+    PublishFailed,
+    StoreUnavailable,
+)
+from shared.pipeline.submit import SubmitRequest
+from shared.ports import Caller
+
+logger = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_STORE_RETRY_AFTER = timedelta(seconds=2)
+
+
+def problems_as_json(
+    trigger: Callable[_P, Awaitable[func.HttpResponse]],
+) -> Callable[_P, Awaitable[func.HttpResponse]]:
+    """Answers errors with problem documents; an error nobody raised on purpose is logged and told without detail."""
+
+    @functools.wraps(trigger)
+    async def guarded(*args: _P.args, **kwargs: _P.kwargs) -> func.HttpResponse:
+        try:
+            return await trigger(*args, **kwargs)
+        except PublishFailed:
+            return _problem(StoreUnavailable("the broker is away"))
+        except CnsError as error:
+            return _problem(error)
+        except Exception as error:
+            logger.exception("Unexpected failure")
+            return _problem(error)
+
+    return guarded
+
+
+def _problem(error: Exception) -> func.HttpResponse:
+    problem = problem_of(error)
+    headers = {}
+    if isinstance(error, StoreUnavailable):
+        headers["Retry-After"] = str(int(_STORE_RETRY_AFTER.total_seconds()))
+    if isinstance(error, Conflict):
+        headers["Retry-After"] = str(max(1, int(error.retry_after.total_seconds())))
+    if isinstance(error, NotAuthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return func.HttpResponse(json.dumps(problem), status_code=problem["status"], mimetype=CONTENT_TYPE, headers=headers)
+
+
+async def caller_with(role: str, req: func.HttpRequest) -> Caller:
+    """The caller, who has ``role``. Raises NotAuthenticated, NotAuthorised."""
+    scheme, _, token = req.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotAuthenticated("a bearer token is required")
+    caller = await services().tokens.verify(token.strip())
+    if role not in caller.roles:
+        raise NotAuthorised(f"the role {role} is required")
+    return caller
+
+
+def submit_request(req: func.HttpRequest) -> SubmitRequest:
+    """The parts of a submission that are not its meaning. Raises InvalidSubmission."""
+    return SubmitRequest(
+        body=req.get_body(),
+        idempotency_key=req.headers.get("idempotency-key") or req.headers.get("x-idempotency-key"),
+        wait=_wait(req.headers.get("prefer")),
+        traceparent=req.headers.get("traceparent"),
+    )
+
+
+def _wait(prefer: str | None) -> timedelta | None:
+    """The patience in a Prefer header (RFC 7240), at most MAX_WAIT; preferences we don't know are ignored."""
+    for preference in (prefer or "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.strip().lower() != "wait":
+            continue
+        if not value.strip().isdecimal():
+            raise InvalidSubmission([FieldError("", "Prefer: wait must be a number of seconds")], status=400)
+        return min(timedelta(seconds=int(value[:9])), MAX_WAIT) or None
+    return None
+
+
+def json_answer(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> func.HttpResponse:
+    """A JSON answer."""
+    return func.HttpResponse(body, status_code=status, mimetype="application/json", headers=headers)

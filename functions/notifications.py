@@ -1,0 +1,19 @@
+"""Look up: GET /v1/notifications/{trackingId}."""
+
+import azure.functions as func
+
+from functions.http_edge import caller_with, json_answer, problems_as_json
+from shared.bootstrap import services
+from shared.pipeline import notifications
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("read_notification")
+@blueprint.route(route="v1/notifications/{trackingId}", methods=["GET"])
+@problems_as_json
+async def read_notification(req: func.HttpRequest) -> func.HttpResponse:
+    """The status with deliveries, attempts and history."""
+    caller = await caller_with("Notifications.Read", req)
+    view = await notifications.read_status(req.route_params["trackingId"], caller, services())
+    return json_answer(view.to_json())

@@ -1,0 +1,41 @@
+"""Accept: POST /v1/notifications and /v1/notifications/batch."""
+
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.http_edge import caller_with, json_answer, problems_as_json, submit_request
+from shared.adapters.durable_orchestrations import DurableOutcomeWaiter
+from shared.bootstrap import services
+from shared.pipeline import notifications, submit, submit_batch
+
+blueprint = df.Blueprint()
+
+
+@blueprint.function_name("submit_notification")
+@blueprint.route(route="v1/notifications", methods=["POST"])
+@blueprint.durable_client_input(client_name="client")
+@problems_as_json
+async def submit_notification(req: func.HttpRequest, client: Any) -> func.HttpResponse:
+    """202 with the tracking id; with ``Prefer: wait=n`` 200 with the outcome, when it is known in time."""
+    caller = await caller_with("Notifications.Send", req)
+    done = await submit.submit(submit_request(req), caller, services(), DurableOutcomeWaiter(client))
+    headers = {"Location": f"/api/v1/notifications/{done.tracking_id}"}
+    if done.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if done.settled:
+        view = await notifications.read_status(done.tracking_id, caller, services())
+        return json_answer(view.to_json(), 200, headers | {"Preference-Applied": "wait"})
+    return json_answer(done.answer, 202, headers)
+
+
+@blueprint.function_name("submit_batch")
+@blueprint.route(route="v1/notifications/batch", methods=["POST"])
+@problems_as_json
+async def submit_notification_batch(req: func.HttpRequest) -> func.HttpResponse:
+    """202, or 207 when some items are refused."""
+    caller = await caller_with("Notifications.Send", req)
+    done = await submit_batch.submit_batch(submit_request(req), caller, services())
+    headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
+    return json_answer(done.answer, 207 if done.partial else 202, headers)

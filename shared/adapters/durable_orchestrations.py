@@ -1,0 +1,81 @@
+"""Durable Functions, as the pipeline uses them, over the client that the host binds to a function."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Any
+
+from shared.domain.identifiers import TrackingId
+from shared.domain.notification import Notification
+
+logger = logging.getLogger(__name__)
+
+AWAIT_OUTCOME = "await_outcome"
+_ALIVE = {"Pending", "Running", "Suspended", "ContinuedAsNew"}
+_FIRST_LOOK_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.25
+
+
+class DurableOrchestrations:
+    """Orchestrations and OutcomeWaiter over a DurableOrchestrationClient.
+
+    The SDK raises bare ``Exception`` for everything, so what happened is asked of the instance itself.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def start(self, name: str, instance_id: str, argument: dict[str, object]) -> bool:
+        """Whether a new instance was started; False when one with this id is alive."""
+        try:
+            await self._client.start_new(name, instance_id, argument)
+        except Exception:
+            if await self._is_alive(instance_id):
+                return False
+            raise
+        return True
+
+    async def raise_event(self, instance_id: str, event: str, argument: dict[str, object]) -> bool:
+        """Whether the instance was alive to hear the event."""
+        if not await self._is_alive(instance_id):
+            return False
+        await self._client.raise_event(instance_id, event, argument)
+        return True
+
+    async def _is_alive(self, instance_id: str) -> bool:
+        status = await self._client.get_status(instance_id)
+        return status is not None and status.runtime_status is not None and status.runtime_status.name in _ALIVE
+
+
+class DurableOutcomeWaiter:
+    """OutcomeWaiter: an orchestration per waited-for notification, woken by the status topic's waiters subscription."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def start(self, notification: Notification, wait: timedelta) -> bool:
+        argument = {"channels": sorted(notification.deliveries), "waitSeconds": wait.total_seconds()}
+        try:
+            await self._client.start_new(AWAIT_OUTCOME, waiter_id(notification.tracking_id), argument)
+        except Exception:
+            # The notification is accepted already; that nobody can wait for it must not turn into a refusal.
+            logger.exception("Waiting could not be started", extra={"tracking_id": notification.tracking_id})
+            return False
+        return True
+
+    async def wait(self, tracking_id: TrackingId, wait: timedelta) -> bool:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait.total_seconds()
+        pause = _FIRST_LOOK_SECONDS
+        while (left := deadline - loop.time()) > 0:
+            await asyncio.sleep(min(pause, left))
+            status = await self._client.get_status(waiter_id(tracking_id))
+            if status is not None and status.runtime_status is not None and status.runtime_status.name not in _ALIVE:
+                return status.output == "settled"
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+        return False
+
+
+def waiter_id(tracking_id: str) -> str:
+    """The orchestration that waits for a notification's outcome."""
+    return f"{tracking_id}:outcome"

@@ -1,0 +1,68 @@
+"""The composition root: the one place that knows which adapter stands behind which port.
+
+Nothing is built or connected on import. ``services()`` builds the world of this process on first use and keeps it.
+"""
+
+import os
+from collections import defaultdict
+from datetime import UTC, datetime
+from functools import cache, partial
+
+from shared.adapters.built_in_templates import BuiltInTemplates
+from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
+from shared.adapters.cosmos_client import CosmosDatabase
+from shared.adapters.cosmos_notifications import CosmosNotificationStore
+from shared.adapters.entra_tokens import EntraTokens
+from shared.adapters.guarded_destinations import GuardedClient, check_url
+from shared.adapters.http_client import AiohttpClient
+from shared.adapters.jinja_renderer import JinjaRenderer
+from shared.adapters.secret_box import SecretBox
+from shared.adapters.service_bus_publisher import ServiceBusPublisher
+from shared.pipeline.services import Services
+from shared.ports import Provider, ReceiptSource
+from shared.providers import configured_providers
+from shared.settings import Settings, read_settings
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """This instant, in UTC."""
+        return datetime.now(UTC)
+
+
+@cache
+def services() -> Services:
+    """The services of this process. Raises ValueError when a setting is missing or malformed."""
+    return build_services(read_settings(os.environ))
+
+
+def build_services(settings: Settings) -> Services:
+    """Services over the real adapters, as ``settings`` say."""
+    clock = SystemClock()
+    database = CosmosDatabase(settings.cosmos)
+    guarded = GuardedClient(allow_http=settings.allow_http_destinations)
+    by_channel: dict[str, list[Provider]] = defaultdict(list)
+    providers = configured_providers(settings.raw, AiohttpClient(), guarded)
+    for provider in providers:
+        by_channel[provider.channel].append(provider)
+    return Services(
+        clock=clock,
+        notifications=CosmosNotificationStore(database, clock),
+        callback_endpoints=CosmosCallbackEndpointStore(database, SecretBox(settings.callback_secrets_key)),
+        publisher=ServiceBusPublisher(settings.service_bus),
+        templates=BuiltInTemplates(),
+        renderer=JinjaRenderer(),
+        tokens=EntraTokens(settings.identity),
+        providers={channel: tuple(candidates) for channel, candidates in by_channel.items()},
+        receipt_sources=_receipt_sources(providers),
+        callback_client=guarded,
+        check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
+        bucket_secret=settings.bucket_secret,
+        patience=settings.patience,
+    )
+
+
+def _receipt_sources(providers: tuple[Provider, ...]) -> dict[str, ReceiptSource]:
+    return {provider.name: provider for provider in providers if isinstance(provider, ReceiptSource)}

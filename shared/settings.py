@@ -1,0 +1,82 @@
+"""Every setting of the app, read once from the environment into one frozen object.
+
+docs/settings.md explains each. Secrets have no defaults; providers read their own settings from ``raw`` (see
+docs/providers.md), so that a new provider is one file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from shared.adapters.cosmos_client import CosmosSettings
+from shared.adapters.entra_tokens import EntraSettings
+from shared.adapters.service_bus_publisher import ServiceBusSettings
+from shared.pipeline.services import Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What this process was told."""
+
+    cosmos: CosmosSettings
+    service_bus: ServiceBusSettings
+    identity: EntraSettings
+    allow_http_destinations: bool
+    patience: Patience
+    bucket_secret: bytes = field(repr=False)
+    callback_secrets_key: str = field(repr=False)
+    raw: Mapping[str, str] = field(repr=False)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in ``environment``.
+
+    Raises:
+        ValueError: a required setting is missing or malformed; the message names it, never its value.
+    """
+    default = Patience()
+    return Settings(
+        cosmos=CosmosSettings(
+            database=environment.get("COSMOS_DATABASE", "cns"),
+            connection=environment.get("COSMOS_CONNECTION"),
+            account_endpoint=environment.get("COSMOS__accountEndpoint"),
+        ),
+        service_bus=ServiceBusSettings(
+            connection=environment.get("SERVICEBUS_CONNECTION"),
+            fully_qualified_namespace=environment.get("SERVICEBUS__fullyQualifiedNamespace"),
+        ),
+        identity=EntraSettings(
+            issuer=_required(environment, "IDENTITY_ISSUER"),
+            audience=_required(environment, "IDENTITY_AUDIENCE"),
+            jwks_uri=_required(environment, "IDENTITY_JWKS_URI"),
+        ),
+        allow_http_destinations=environment.get("ALLOW_HTTP_DESTINATIONS", "false").lower() == "true",
+        patience=Patience(
+            publish=_seconds(environment, "PUBLISH_PATIENCE_SECONDS", default.publish),
+            claim=_seconds(environment, "CLAIM_PATIENCE_SECONDS", default.claim),
+            in_doubt=_seconds(environment, "IN_DOUBT_PATIENCE_SECONDS", default.in_doubt),
+        ),
+        bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
+        callback_secrets_key=_required(environment, "CALLBACK_SECRETS_KEY"),
+        raw=environment,
+    )
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name)
+    if not value:
+        raise ValueError(f"the setting {name} is missing")
+    return value
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: timedelta) -> timedelta:
+    text = environment.get(name)
+    if text is None:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError as error:
+        raise ValueError(f"the setting {name} is not a number of seconds") from error
+    if not 0 < seconds <= timedelta(days=1).total_seconds():
+        raise ValueError(f"the setting {name} is not between 0 and 86400 seconds")
+    return timedelta(seconds=seconds)
