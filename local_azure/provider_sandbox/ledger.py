@@ -1,0 +1,95 @@
+"""The ledger: one JSON line per provider call and recipient, written before the call is answered.
+
+It is the outside truth that checkers count: what reached the providers, when, for which attempt, and whether the
+provider took it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import AsyncIterator
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from local_azure.provider_sandbox.journal import JsonLinesFile
+
+_INDEX_EVERY_LINES = 1024
+_BLOCK_BYTES = 1 << 18
+_MAX_LISTED_DUPLICATES = 1000
+
+
+class Ledger:
+    """Appends lines and reads them back by line number, from 0."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = JsonLinesFile(path)
+        self._index = [(0, 0)]  # (line number, its byte offset), about every 1024 lines
+        self.lines = 0
+        self._index_existing()
+
+    def append(self, entries: list[dict[str, Any]]) -> None:
+        self._file.append(entries)
+        self.lines += len(entries)
+        self._index_end(self._file.size_bytes)
+
+    async def read(self, since: int = 0) -> AsyncIterator[bytes]:
+        """The lines from number `since` up to the present end, in blocks."""
+        end = self._file.size_bytes
+        with self._file.path.open("rb") as lines:
+            self._seek(lines, since)
+            while (left := end - lines.tell()) > 0:
+                yield lines.read(min(_BLOCK_BYTES, left))
+                await asyncio.sleep(0)
+
+    def summary(self) -> dict[str, Any]:
+        """Counts per provider and outcome, and the attempt ids that were seen more than once."""
+        providers: dict[str, dict[str, Any]] = {}
+        seen: Counter[str] = Counter()
+        accepted: Counter[str] = Counter()
+        for entry in self._file.entries():
+            counts = providers.setdefault(
+                entry["provider"], {"calls": 0, "recipients": 0, "accepted": 0, "outcomes": {}}
+            )
+            counts["calls"] += entry["part"] == 0
+            counts["recipients"] += 1
+            counts["accepted"] += entry["accepted"]
+            counts["outcomes"][entry["outcome"]] = counts["outcomes"].get(entry["outcome"], 0) + 1
+            if entry["attemptId"]:
+                seen[entry["attemptId"]] += 1
+                accepted[entry["attemptId"]] += entry["accepted"]
+        return {
+            "lines": self.lines,
+            "providers": providers,
+            "attempts": len(seen),
+            "duplicates": {"seen": _repeated(seen), "accepted": _repeated(accepted)},
+        }
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _seek(self, lines: BinaryIO, since: int) -> None:
+        line, offset = self._index[bisect_right(self._index, since, key=itemgetter(0)) - 1]
+        lines.seek(offset)
+        for _ in range(since - line):
+            if not lines.readline():
+                return
+
+    def _index_end(self, offset: int) -> None:
+        if self.lines - self._index[-1][0] >= _INDEX_EVERY_LINES:
+            self._index.append((self.lines, offset))
+
+    def _index_existing(self) -> None:
+        offset = 0
+        with self._file.path.open("rb") as lines:
+            for line in lines:
+                offset += len(line)
+                self.lines += 1
+                self._index_end(offset)
+
+
+def _repeated(counts: Counter[str]) -> dict[str, Any]:
+    repeated = [(attempt, count) for attempt, count in counts.items() if count > 1]
+    return {"count": len(repeated), "attemptIds": dict(repeated[:_MAX_LISTED_DUPLICATES])}

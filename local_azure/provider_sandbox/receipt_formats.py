@@ -1,0 +1,106 @@
+"""How each provider posts its receipts: body, headers and signature.
+
+SendGrid: JSON array of events (Event Webhook, at most 768 KB per post). Twilio: one form per status change.
+Notification Hubs posts nothing itself; the customer's mobile backend acknowledges with a Standard Webhooks JSON post.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+import orjson
+
+from local_azure.provider_sandbox import signatures
+from local_azure.provider_sandbox.receipts import Post, Receipt, ReceiptFormat
+from local_azure.provider_sandbox.settings import Settings, SettingsError
+
+SENDGRID, TWILIO, PUSH_ACKNOWLEDGEMENT = "sendgrid", "twilio", "notification_hubs"
+
+
+class SendGridEvents:
+    """Signed Event Webhook."""
+
+    max_batch = 500  # about 250 KB
+    gather_seconds = 0.05
+
+    def __init__(self, private_key_pem: str) -> None:
+        self._key = signatures.load_sendgrid_key(private_key_pem)
+
+    def compose(self, receipts: Sequence[Receipt], now: float) -> Post:
+        body = orjson.dumps([receipt.payload for receipt in receipts])
+        timestamp = str(int(now))
+        signed = b"forged" if receipts[0].forged else body
+        return Post(
+            {
+                "Content-Type": "application/json",
+                "User-Agent": "SendGrid Event API",
+                "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
+                "X-Twilio-Email-Event-Webhook-Signature": signatures.sendgrid_signature(self._key, timestamp, signed),
+            },
+            body,
+        )
+
+
+class TwilioStatusCallback:
+    """Form post to the message's StatusCallback URL."""
+
+    max_batch = 1
+    gather_seconds = 0.0
+
+    def __init__(self, auth_token: str) -> None:
+        self._auth_token = auth_token
+
+    def compose(self, receipts: Sequence[Receipt], now: float) -> Post:  # noqa: ARG002 - Twilio signs no timestamp
+        receipt = receipts[0]
+        token = "forged" if receipt.forged else self._auth_token
+        return Post(
+            {
+                "Content-Type": "application/x-www-form-urlencoded",
+                "User-Agent": "TwilioProxy/1.1",
+                "X-Twilio-Signature": signatures.twilio_signature(token, receipt.url, receipt.payload),
+            },
+            urlencode(receipt.payload).encode(),
+        )
+
+
+class PushAcknowledgement:
+    """Standard Webhooks post of the customer's mobile backend."""
+
+    max_batch = 1
+    gather_seconds = 0.0
+
+    def __init__(self, secret: str) -> None:
+        self._key = signatures.webhook_key(secret)
+
+    def compose(self, receipts: Sequence[Receipt], now: float) -> Post:
+        receipt = receipts[0]
+        body = orjson.dumps(receipt.payload)
+        # The id stays the same over retries: it is the receiver's idempotency key.
+        webhook_id, timestamp = f"ack_{receipt.payload['data']['notificationId']}_{receipt.step}", str(int(now))
+        key = b"forged" if receipt.forged else self._key
+        return Post(
+            {
+                "Content-Type": "application/json",
+                "User-Agent": "mobile-backend",
+                "webhook-id": webhook_id,
+                "webhook-timestamp": timestamp,
+                "webhook-signature": signatures.standard_webhook_signature(key, webhook_id, timestamp, body),
+            },
+            body,
+        )
+
+
+def receipt_formats(settings: Settings) -> dict[str, ReceiptFormat]:
+    """The formats whose signing secret is set. Raises: SettingsError."""
+    try:
+        formats: dict[str, ReceiptFormat] = {}
+        if settings.sendgrid_receipt_private_key:
+            formats[SENDGRID] = SendGridEvents(settings.sendgrid_receipt_private_key)
+        if settings.twilio_auth_token:
+            formats[TWILIO] = TwilioStatusCallback(settings.twilio_auth_token)
+        if settings.hub_receipt_secret:
+            formats[PUSH_ACKNOWLEDGEMENT] = PushAcknowledgement(settings.hub_receipt_secret)
+    except signatures.SigningKeyError as error:
+        raise SettingsError(f"a receipt's signing secret cannot be used: {error}") from error
+    return formats
