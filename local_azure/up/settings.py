@@ -115,4 +115,7 @@ def _addresses(keys: Mapping[str, str], ports: Ports, tenant_id: str) -> dict[st
         "IDENTITY_AUDIENCE": "api://cns",
         "IDENTITY_JWKS_URI": f"{issuer}/discovery/v2.0/keys",
         "ALLOW_HTTP_DESTINATIONS": "true",
+        "SWEEP_SCHEDULE": "*/5 * * * * *",
+        "PUBLISH_PATIENCE_SECONDS": "20",  # shorter than in Azure, so that a person sees recovery happen
+        "IN_DOUBT_PATIENCE_SECONDS": "20",
     }

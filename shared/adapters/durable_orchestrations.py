@@ -71,7 +71,7 @@ class DurableOutcomeWaiter:
             await asyncio.sleep(min(pause, left))
             status = await self._client.get_status(waiter_id(tracking_id))
             if status is not None and status.runtime_status is not None and status.runtime_status.name not in _ALIVE:
-                return status.output == "settled"
+                return bool(status.output == "settled")
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
         return False
 
