@@ -8,14 +8,23 @@ import json
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from shared.channels import CHANNELS
 from shared.domain.address import DeviceToken
 from shared.domain.channel import Recipient
 from shared.domain.content import Content, EmailContent, PushContent, SmsContent, WebhookContent
-from shared.domain.notification import Category, JsonValue, Lane
+from shared.domain.notification import Category, Lane
 
 MAX_BODY_BYTES = 64 * 1024  # one notification
 MAX_BATCH_BODY_BYTES = 8 * 1024 * 1024  # a batch of 1,000
