@@ -1,0 +1,159 @@
+"""Which rows a query has to look at: a partition, a range, or the rows an automatic index names.
+
+Takes a compiled query and its scope; gives batches of (position, body) that resume after a position. The choice between
+indexes is made by counting index entries up to a limit, so it adapts to the data without statistics.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from local_azure.cosmos.container import Container
+from local_azure.cosmos.partition_key import PartitionKey
+from local_azure.cosmos.path_index import MAX_COLUMNS, Path
+from local_azure.cosmos.sql.prefilter import Group, necessary_conditions, sql_ranges
+from local_azure.cosmos.sql.select import Select
+
+BATCH_ROWS = 256
+_PROBE_LIMIT = 2000
+_MAX_ALTERNATIVES = 64
+_FILL_AT_ONCE_ROWS = 2000
+
+
+class Scope(NamedTuple):
+    """What part of a container a query reads: one key, or a part of the hash space."""
+
+    key: PartitionKey | None
+    low: str
+    high: str
+
+
+Position = int | str
+Batch = list[tuple[Position, bytes]]
+
+
+def _groups(select: Select) -> list[Group]:
+    sources = select.query.sources
+    if not sources or sources[0].value is not None:
+        return []
+    return necessary_conditions(select.query.where, sources[0].alias)
+
+
+def _union(container: Container, group: Group, p: dict[str, Any]) -> tuple[list[str], list[Any]] | None:
+    """One SQL condition and its arguments for each alternative of a group; None when a column is missing."""
+    conditions: list[str] = []
+    arguments: list[Any] = []
+    for part in group:
+        number = container.table.columns.number_of(part.path)
+        tests = sql_ranges(part, p) if number is not None else None
+        if tests is None:
+            return None
+        for test, values in tests:
+            conditions.append(test.replace("{x}", f"x{number}"))
+            arguments += values
+    return (conditions, arguments) if len(conditions) <= _MAX_ALTERNATIVES else None
+
+
+def _probe(container: Container, conditions: list[str], arguments: list[Any]) -> int:
+    name = container.table.name
+    total, used = 0, 0
+    for condition in conditions:
+        count = condition.count("?")
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {name} WHERE {condition} LIMIT {_PROBE_LIMIT})"  # noqa: S608 - see item_table
+        total += container.store.execute(statement, arguments[used : used + count]).fetchone()[0]
+        used += count
+    return total
+
+
+def missing_paths(container: Container, select: Select) -> list[Path]:
+    """Paths a query compares with constants and that have no column yet."""
+    columns = container.table.columns
+    wanted = {condition.path for group in _groups(select) for condition in group}
+    return sorted(path for path in wanted if not columns.knows(path))[: MAX_COLUMNS - len(columns)]
+
+
+def add_missing_indexes(container: Container, select: Select) -> bool:
+    """Adds columns for a query; True when old documents still have to be filled in, in the background."""
+    paths = missing_paths(container, select)
+    if not paths:
+        return False
+    table = container.table
+    for path in paths:
+        table.add_column(path)
+    last: int | None = 0
+    for _ in range(_FILL_AT_ONCE_ROWS // BATCH_ROWS):
+        last = table.fill_columns(last, BATCH_ROWS)
+        if last is None:
+            table.finish_columns(len(table.columns))
+            return False
+    return True
+
+
+def _indexed_rows(container: Container, select: Select, p: dict[str, Any]) -> list[int] | None:
+    best: tuple[int, list[str], list[Any]] | None = None
+    for group in _groups(select):
+        union = _union(container, group, p)
+        if union is None:
+            continue
+        count = _probe(container, *union)
+        if best is None or count < best[0]:
+            best = (count, *union)
+        if count == 0:
+            return []
+    if best is None or best[0] >= _PROBE_LIMIT:
+        return None
+    name = container.table.name
+    statement = " UNION ".join(f"SELECT rid FROM {name} WHERE {condition}" for condition in best[1])  # noqa: S608 - see item_table
+    return sorted(row[0] for row in container.store.execute(statement, best[2]))
+
+
+def _in_partition(container: Container, key: PartitionKey, after: Position | None, now: int) -> Iterator[Batch]:
+    statement = (
+        f"SELECT id, body FROM {container.table.name} WHERE pk=? AND id>?"  # noqa: S608 - see item_table
+        f" AND (exp IS NULL OR +exp>?) ORDER BY id LIMIT {BATCH_ROWS}"
+    )
+    while True:
+        rows = container.store.execute(statement, (key.text, after or "", now)).fetchall()
+        if rows:
+            yield rows
+        if len(rows) < BATCH_ROWS:
+            return
+        after = rows[-1][0]
+
+
+def _in_range(container: Container, scope: Scope, after: Position | None, now: int) -> Iterator[Batch]:
+    statement = (
+        f"SELECT rid, body FROM {container.table.name} WHERE rid>? AND epk>=? AND epk<?"  # noqa: S608 - see item_table
+        f" AND (exp IS NULL OR +exp>?) ORDER BY rid LIMIT {BATCH_ROWS}"
+    )
+    while True:
+        rows = container.store.execute(statement, (after or 0, scope.low, scope.high, now)).fetchall()
+        if rows:
+            yield rows
+        if len(rows) < BATCH_ROWS:
+            return
+        after = rows[-1][0]
+
+
+def _by_number(container: Container, numbers: list[int], scope: Scope, now: int) -> Iterator[Batch]:
+    for start in range(0, len(numbers), BATCH_ROWS):
+        part = numbers[start : start + BATCH_ROWS]
+        statement = (
+            f"SELECT rid, body FROM {container.table.name} WHERE rid IN ({','.join('?' * len(part))})"  # noqa: S608 - see item_table
+            " AND +epk>=? AND +epk<? AND (exp IS NULL OR +exp>?) ORDER BY rid"
+        )
+        rows = container.store.execute(statement, (*part, scope.low, scope.high, now)).fetchall()
+        if rows:
+            yield rows
+
+
+def candidates(
+    container: Container, select: Select, p: dict[str, Any], scope: Scope, after: Position | None
+) -> Iterator[Batch]:
+    """Batches of live rows that can match, after a position of an earlier page."""
+    now = int(container.store.clock())
+    if scope.key is not None:
+        return _in_partition(container, scope.key, after, now)
+    numbers = _indexed_rows(container, select, p)
+    if numbers is None:
+        return _in_range(container, scope, after, now)
+    return _by_number(container, [number for number in numbers if number > int(after or 0)], scope, now)

@@ -1,0 +1,169 @@
+"""A container at run time: definition, change counter, ranges and its table.
+
+Takes documents that are already checked; gives stored rows. The LSN counts every write of the container, also deletes;
+it survives restarts because deletes note it in the catalogue (`lsn_floor`) and other writes carry it in their row.
+"""
+
+from typing import Any
+
+import orjson
+
+from local_azure.cosmos import rids
+from local_azure.cosmos.errors import bad_request, conflict, too_large
+from local_azure.cosmos.item_table import ItemTable, Row
+from local_azure.cosmos.partition_key import KeyDefinition, PartitionKey
+from local_azure.cosmos.ranges import make_ranges, range_index
+from local_azure.cosmos.store import Store
+
+SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts", "_lsn")
+MAX_ITEM_BYTES = 2 * 1024 * 1024
+_MAX_TTL = 2**31 - 1
+
+
+class Container:
+    """One container; every write goes through `add`, `overwrite` or `remove`."""
+
+    def __init__(
+        self, store: Store, number: int, database: tuple[str, str], row: tuple[str, str, int, int, str, int, int]
+    ) -> None:
+        self.store = store
+        self.number = number
+        self.database_id, self.database_rid = database
+        self.id, self.rid, self.created_at, range_count, definition, lsn_floor, rid_floor = row
+        self.ranges = make_ranges(range_count)
+        self.rid_bytes = rids.decode(self.rid)
+        self.content_path = f"dbs/{self.database_id}/colls/{self.id}"
+        self.self_link = f"dbs/{self.database_rid}/colls/{self.rid}/"
+        self._etag_salt = self.rid_bytes[4:6].hex()
+        self.use_definition(orjson.loads(definition))
+        self.table = ItemTable(store, number)
+        self.range_lsns = [self.table.last_lsn(part.low, part.high) for part in self.ranges]
+        self.lsn = max(lsn_floor, *self.range_lsns)
+        self.last_rid = max(rid_floor, self.table.last_rid())
+        self.is_dropped = False
+
+    def use_definition(self, definition: dict[str, Any]) -> None:
+        self.definition = definition
+        self.key = KeyDefinition(definition["partitionKey"])
+        self.default_ttl: int | None = definition.get("defaultTtl")
+
+    def counters(self) -> tuple[int, int, list[int]]:
+        return self.lsn, self.last_rid, list(self.range_lsns)
+
+    def restore_counters(self, saved: tuple[int, int, list[int]]) -> None:
+        """Puts the counters back after a transaction was rolled back."""
+        self.lsn, self.last_rid, self.range_lsns = saved
+
+    def etag(self, lsn: int, ts: int) -> str:
+        return f'"{lsn & 0xFFFFFFFF:08x}-{lsn >> 32:04x}-{self._etag_salt}-0000-{ts:08x}0000"'
+
+    def expiry(self, document: dict[str, Any], ts: int) -> int | None:
+        own = document.get("ttl")
+        if own is not None and (type(own) is not int or not (own == -1 or 0 < own <= _MAX_TTL)):
+            raise bad_request(f"The input ttl '{own}' is invalid. Ensure to provide a nonzero positive integer or -1.")
+        if self.default_ttl is None:
+            return None
+        seconds = self.default_ttl if own is None else own
+        return None if seconds == -1 else ts + seconds
+
+    def _render(self, document: dict[str, Any], rid: int, etag: str, ts: int) -> bytes:
+        for name in SYSTEM_PROPERTIES:
+            document.pop(name, None)
+        text = rids.item_rid(self.rid_bytes, rid)
+        suffix = (
+            f',"_rid":"{text}","_self":"{self.self_link}docs/{text}/","_etag":"\\{etag[:-1]}\\"",'
+            f'"_attachments":"attachments/","_ts":{ts}}}'
+        )
+        content = orjson.dumps(document)
+        if len(content) > MAX_ITEM_BYTES:
+            raise too_large()
+        return content[:-1] + suffix.encode()
+
+    def _advance(self, key: PartitionKey, lsn: int) -> None:
+        self.lsn = lsn
+        self.range_lsns[range_index(self.ranges, key.epk)] = lsn
+
+    def add(self, key: PartitionKey, document: dict[str, Any]) -> tuple[bytes, str]:
+        """Inserts a document; (body, etag). Raises 409 when a live one has its id."""
+        ts = int(self.store.clock())
+        lsn, rid = self.lsn + 1, self.last_rid + 1
+        etag = self.etag(lsn, ts)
+        item_id = document["id"]
+        exp = self.expiry(document, ts)
+        body = self._render(document, rid, etag, ts)
+        if not self.table.insert(rid, key, item_id, lsn, ts, exp, body, document):
+            row = self.table.find(key.text, item_id)
+            if row is None or row.exp is None or row.exp > ts:
+                raise conflict()
+            self.table.delete(row.rid)
+            self.table.insert(rid, key, item_id, lsn, ts, exp, body, document)
+        self.last_rid = rid
+        self._advance(key, lsn)
+        return body, etag
+
+    def overwrite(
+        self, key: PartitionKey, row: Row, document: dict[str, Any], *, new_id: str | None = None
+    ) -> tuple[bytes, str]:
+        """Replaces a stored document; (body, etag)."""
+        ts = int(self.store.clock())
+        lsn = self.lsn + 1
+        etag = self.etag(lsn, ts)
+        exp = self.expiry(document, ts)
+        body = self._render(document, row.rid, etag, ts)
+        if not self.table.update(row, new_id, lsn, ts, exp, body, document):
+            raise conflict()
+        self._advance(key, lsn)
+        return body, etag
+
+    def remove(self, key: PartitionKey, row: Row) -> None:
+        lsn = self.lsn + 1
+        with self.store.transaction():
+            self.table.delete(row.rid)
+            self.note_floors(lsn)
+        self._advance(key, lsn)
+
+    def remove_partition(self, key: PartitionKey) -> None:
+        """Deletes every item of a key at once (the service does it in the background)."""
+        lsn = self.lsn + 1
+        with self.store.transaction():
+            self.table.delete_key(key.text)
+            self.note_floors(lsn)
+        self._advance(key, lsn)
+
+    def remove_expired(self, limit: int) -> int:
+        """Deletes items whose time to live is over, at most `limit`; how many they were."""
+        expired = self.table.expired(int(self.store.clock()), limit)
+        if expired:
+            with self.store.transaction():
+                for rid, _ in expired:
+                    self.table.delete(rid)
+                self.note_floors(self.lsn)
+        return len(expired)
+
+    def note_floors(self, lsn: int) -> None:
+        self.store.execute(
+            "UPDATE containers SET lsn_floor=?, rid_floor=? WHERE number=?", (lsn, self.last_rid, self.number)
+        )
+
+    def live(self, key: PartitionKey, item_id: str) -> Row | None:
+        """The stored row unless it is absent or its time to live is over."""
+        row = self.table.find(key.text, item_id)
+        if row is not None and row.exp is not None and row.exp <= self.store.clock():
+            return None
+        return row
+
+    def session_token(self, key: PartitionKey) -> str:
+        index = range_index(self.ranges, key.epk)
+        return f"{index}:-1#{self.range_lsns[index]}"
+
+    def id_by_rid(self, key: PartitionKey, rid: str) -> str:
+        """The id of the item a resource id names; the text itself when it is none of this key's items."""
+        number = rids.item_number(rid)
+        found = self.table.id_of(number) if number is not None and number < 2**63 else None
+        return found[1] if found is not None and found[0] == key.text else rid
+
+    def recompute_expiry(self) -> None:
+        """Gives every item the expiry that the current default time to live means."""
+        last: int | None = 0
+        while last is not None:
+            last = self.table.rewrite_expiry(last, self.expiry)

@@ -1,0 +1,172 @@
+"""Runs a query over its candidates, one page at a time, without holding up other requests.
+
+Takes a compiled query, parameters, scope, page size and continuation; gives a `Page`. Streaming queries resume after
+the last row's position; queries that must see everything first (ORDER BY, DISTINCT, GROUP BY, aggregates) keep their
+result in memory for the next page and compute it again if it is gone (after a restart).
+"""
+
+import asyncio
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import orjson
+
+from local_azure.cosmos import request_units
+from local_azure.cosmos.candidates import Position, Scope, candidates
+from local_azure.cosmos.container import Container
+from local_azure.cosmos.epk import UNDEFINED
+from local_azure.cosmos.errors import bad_request
+from local_azure.cosmos.sql.select import Select
+
+MAX_PAGE_ITEMS = 1000
+DEFAULT_PAGE_ITEMS = 100
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+_SLICE_SECONDS = 0.004
+_KEPT_RESULTS = 64
+
+
+class Page(NamedTuple):
+    """One page of results, each as JSON."""
+
+    documents: list[bytes]
+    continuation: str | None
+    charge: float
+
+
+class Token(NamedTuple):
+    """A decoded continuation."""
+
+    position: Position | None = None
+    skipped: int = 0
+    given: int = 0
+    kept: int = 0
+
+
+_kept: OrderedDict[int, tuple[str, list[bytes]]] = OrderedDict()
+_kept_ids = iter(range(1, 2**62))
+
+
+def _encode(token: Token) -> str:
+    return urlsafe_b64encode(orjson.dumps(list(token))).decode()
+
+
+def _decode(text: str | None) -> Token:
+    if not text:
+        return Token()
+    try:
+        position, skipped, given, kept = orjson.loads(urlsafe_b64decode(text))
+    except (ValueError, TypeError) as error:
+        raise bad_request("The continuation token is not one of this emulator's.") from error
+    return Token(position, skipped, given, kept)
+
+
+class _Breather:
+    """Gives way to other requests when a slice of time is used up."""
+
+    def __init__(self) -> None:
+        self.until = time.perf_counter() + _SLICE_SECONDS
+
+    async def pause(self) -> None:
+        if time.perf_counter() >= self.until:
+            await asyncio.sleep(0)
+            self.until = time.perf_counter() + _SLICE_SECONDS
+
+
+def _returns_stored_body(select: Select) -> bool:
+    return select.query.star and len(select.query.sources) == 1 and select.query.sources[0].value is None
+
+
+async def _stream(
+    container: Container, select: Select, p: dict[str, Any], scope: Scope, limit: int, token: Token
+) -> Page:
+    skip, take = select.bounds(p)
+    skipped, given, scanned, size = token.skipped, token.given, 0, 0
+    documents: list[bytes] = []
+    stored = _returns_stored_body(select)
+    breather = _Breather()
+    for batch in candidates(container, select, p, scope, token.position):
+        for position, body in batch:
+            scanned += 1
+            rows = [[]] if stored and select.where is None else select.expand([orjson.loads(body)], p)
+            for row in rows:
+                if skipped < skip:
+                    skipped += 1
+                    continue
+                if given >= take:
+                    break
+                value = None if stored else select.project(row, p)
+                if value is UNDEFINED:
+                    continue
+                text = body if stored else orjson.dumps(value)
+                documents.append(text)
+                size += len(text)
+                given += 1
+            if given >= take:
+                return Page(documents, None, request_units.query_charge(len(documents), scanned, size))
+            if len(documents) >= limit or size >= MAX_PAGE_BYTES:
+                charge = request_units.query_charge(len(documents), scanned, size)
+                return Page(documents, _encode(Token(position, skipped, given)), charge)
+        await breather.pause()
+    return Page(documents, None, request_units.query_charge(len(documents), scanned, size))
+
+
+async def _collect(container: Container, select: Select, p: dict[str, Any], scope: Scope) -> tuple[list[bytes], int]:
+    collector = select.collector(p)
+    scanned = 0
+    breather = _Breather()
+    for batch in candidates(container, select, p, scope, None):
+        for _, body in batch:
+            for row in select.expand([orjson.loads(body)], p):
+                collector.add(row)
+        scanned += len(batch)
+        await breather.pause()
+    skip, take = select.bounds(p)
+    return [orjson.dumps(value) for value in collector.results()[skip : skip + take]], scanned
+
+
+def _slice(values: list[bytes], start: int, limit: int) -> list[bytes]:
+    size, end = 0, start
+    while end < len(values) and end - start < limit and size < MAX_PAGE_BYTES:
+        size += len(values[end])
+        end += 1
+    return values[start:end]
+
+
+async def _materialised(
+    container: Container, select: Select, p: dict[str, Any], scope: Scope, limit: int, token: Token
+) -> Page:
+    fingerprint = f"{container.rid}|{scope}|{select.query.text}|{p}"
+    entry = _kept.get(token.kept)
+    scanned = 0
+    if entry is not None and entry[0] == fingerprint:
+        values, kept = entry[1], token.kept
+        _kept.move_to_end(kept)
+    else:
+        values, scanned = await _collect(container, select, p, scope)
+        kept = next(_kept_ids)
+    page = _slice(values, token.given, limit)
+    end = token.given + len(page)
+    charge = request_units.query_charge(len(page), scanned, sum(map(len, page)))
+    if end >= len(values):
+        _kept.pop(kept, None)
+        return Page(page, None, charge)
+    _kept[kept] = (fingerprint, values)
+    while len(_kept) > _KEPT_RESULTS:
+        _kept.popitem(last=False)
+    return Page(page, _encode(Token(given=end, kept=kept)), charge)
+
+
+async def run_query(
+    container: Container, select: Select, p: dict[str, Any], scope: Scope, *, page_size: int, continuation: str | None
+) -> Page:
+    """The next page of a query. Raises 400 for a foreign continuation token."""
+    token = _decode(continuation)
+    limit = MAX_PAGE_ITEMS if page_size < 0 else min(page_size or DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS)
+    if not select.query.sources:
+        value = select.project([], p)
+        return Page([] if value is UNDEFINED else [orjson.dumps(value)], None, request_units.QUERY_BASE)
+    if select.is_streaming:
+        return await _stream(container, select, p, scope, limit, token)
+    return await _materialised(container, select, p, scope, limit, token)

@@ -1,0 +1,1 @@
+"""The query language of the NoSQL API: text → tokens → tree → Python closures."""
