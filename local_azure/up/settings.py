@@ -110,7 +110,7 @@ def _addresses(keys: Mapping[str, str], ports: Ports, tenant_id: str) -> dict[st
         "NOTIFICATION_HUBS_BASE_URL": sandbox,
         "NOTIFICATION_HUBS_HUB": "cns",
         "PUBLIC_BASE_URL": api,
-        "RECEIPTS_URL": f"{api}/api/v1/receipts",
+        "RECEIPTS_URL": api,
         "IDENTITY_ISSUER": f"{issuer}/v2.0",
         "IDENTITY_AUDIENCE": "api://cns",
         "IDENTITY_JWKS_URI": f"{issuer}/discovery/v2.0/keys",

@@ -51,7 +51,7 @@ def plan_notification(
     deliveries: dict[str, Delivery] = {}
     send_at = request.send_at if request.send_at and request.send_at > now else None
     for index, name in enumerate(request.channels):
-        if name in deliveries:
+        if name in request.channels[:index]:
             errors.append(FieldError(f"/channels/{index}", f"names {name} again"))
             continue
         try:
