@@ -70,7 +70,7 @@ def _cosmos(project: Path, folder: DataFolder, ports: Ports, settings: Settings)
         ports={"HTTP": ports.cosmos},
         url=url,
         health_url=f"{url}/health",
-        pages={"Cosmos explorer": f"{url}/_emulator/"},
+        pages={"Cosmos explorer": f"{url}/_explorer"},
     )
 
 
