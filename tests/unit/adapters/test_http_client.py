@@ -2,13 +2,19 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
 import aiohttp
 import pytest
 from aiohttp import client_exceptions
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from shared.adapters import http_client
 from shared.adapters.http_client import MAX_ANSWER_BYTES, AiohttpClient
@@ -161,6 +167,39 @@ async def test_failed_tls_is_transient(client):
     async with raw_server(script) as (_, url):
         with pytest.raises(Transient, match="connection_failed"):
             await post(client, url.replace("http:", "https:"))
+
+
+@pytest.fixture
+def self_signed(tmp_path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path / "server.pem"
+    path.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_transient_and_nothing_is_sent(client, self_signed):
+    received = bytearray()
+
+    async def serve(reader, writer):
+        received.extend(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=self_signed)
+    with pytest.raises(Transient, match="connection_failed"):
+        await post(client, f"https://localhost:{server.sockets[0].getsockname()[1]}/")
+    server.close()
+
+    assert not received
 
 
 async def test_hanging_tls_is_transient(client):
