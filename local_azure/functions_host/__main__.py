@@ -87,7 +87,7 @@ async def _run(arguments: HostArguments) -> None:
 def main() -> int:
     options = _read_arguments()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    logging.getLogger("azure").setLevel(logging.ERROR)  # the listeners report what is away themselves
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         app_folder = options.app.resolve()

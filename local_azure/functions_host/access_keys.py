@@ -12,18 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-DURABLE_SYSTEM_KEY = "durabletask_extension"
-
 
 class AccessKeys:
-    """``keys.json``: master key, default host key, the Durable system key, and one key for each function."""
+    """``keys.json``: master key, default host key, and one key for each function."""
 
     def __init__(self, data_folder: Path, function_names: Iterable[str]) -> None:
         self._path = data_folder / "keys.json"
         stored: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
         self.master = stored.get("master") or _new_key()
         self.host = stored.get("host") or _new_key()
-        self.durable = stored.get(DURABLE_SYSTEM_KEY) or _new_key()
         self.functions: dict[str, str] = stored.get("functions", {})
         for name in function_names:
             self.functions.setdefault(name, _new_key())
@@ -33,7 +30,6 @@ class AccessKeys:
         document = {
             "master": self.master,
             "host": self.host,
-            DURABLE_SYSTEM_KEY: self.durable,
             "functions": self.functions,
         }
         fresh = self._path.with_suffix(".new")
@@ -56,9 +52,6 @@ class AccessKeys:
 
     def is_master(self, key: str) -> bool:
         return _same(key, self.master)
-
-    def is_durable(self, key: str) -> bool:
-        return any([_same(key, self.durable), _same(key, self.master)])
 
 
 def _new_key() -> str:

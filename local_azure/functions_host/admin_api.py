@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from local_azure.functions_host.access_keys import AccessKeys
 from local_azure.functions_host.errors import InvocationFailed
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.host_settings import HostOptions
 from local_azure.functions_host.http_front import (
+    AsgiApp,
     Receive,
     Scope,
     Send,
@@ -32,12 +33,6 @@ from local_azure.functions_host.worker_pool import WorkerPool
 _PAGE = Path(__file__).with_name("live_page.html")
 _JSON = b"application/json"
 _HTML = b"text/html; charset=utf-8"
-
-
-class AsgiApp(Protocol):
-    """An ASGI application that is mounted here."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class AdminApi:
@@ -66,7 +61,7 @@ class AdminApi:
         self._host_id = host_id
         self._public_url = public_url
         self.state = "Running"
-        self.mounts: list[tuple[str, AsgiApp]] = []
+        self._mounts: list[tuple[str, AsgiApp]] = []
         self._pages: dict[tuple[str, str], Callable[[], Any]] = {
             ("GET", "/health"): lambda: {"status": self.state},
             ("GET", "/admin/host/ping"): dict,
@@ -76,9 +71,12 @@ class AdminApi:
             ("GET", "/metrics.json"): self._metrics_document,
         }
 
+    def mount(self, prefix: str, application: AsgiApp) -> None:
+        self._mounts.append((prefix, application))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
-        for prefix, application in self.mounts:
+        for prefix, application in self._mounts:
             if path == prefix or path.startswith(f"{prefix}/"):
                 await application(scope, receive, send)
                 return

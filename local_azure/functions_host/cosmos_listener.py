@@ -1,9 +1,9 @@
 """Cosmos DB triggers: the change feed, range by range, delivered at least once.
 
 Takes a trigger and a coroutine that runs the function with a JSON array of documents. For each lease that this host
-holds a pump reads one page, runs the function, and only then stores the token: a failed batch is retried as ``@app.retry``
-says, then read and delivered again without advancing. Other hosts may share the leases. While the account is away
-the listener says so once and tries again.
+holds a pump reads one page, runs the function, and only then stores the token: a failed batch is retried as
+``@app.retry`` says, then read and delivered again without advancing. Other hosts may share the leases. While the
+account is away the listener says so once and tries again.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import ClientError
 from azure.core.exceptions import AzureError
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.cosmos.aio import CosmosClient
 
 from local_azure.functions_host.cosmos_leases import Lease, LeaseLostError, LeaseStore
 from local_azure.functions_host.cosmos_source import ChangeFeed, CosmosTrigger, make_client, open_lease_container
@@ -70,23 +70,26 @@ class CosmosListener:
             feed_client = make_client(self._trigger.connection)
             lease_client = make_client(self._trigger.lease_connection)
             try:
-                async with feed_client, lease_client:
-                    container = await open_lease_container(lease_client, self._trigger)
-                    leases = LeaseStore(
-                        container,
-                        prefix=self._lease_prefix(),
-                        owner=self._owner,
-                        expiration_seconds=self._trigger.expiration_seconds,
-                    )
-                    await self._balance(leases, ChangeFeed(feed_client, self._trigger))
+                await self._connect_and_balance(feed_client, lease_client)
             except _AWAY as error:
                 self._note_away(error)
                 await self._sleep(_PAUSE_SECONDS)
             finally:
                 await self._end_pumps()
+                # Not "async with": a client whose entry fails would keep its session open.
+                await feed_client.close()
+                await lease_client.close()
 
-    def _lease_prefix(self) -> str:
-        return f"{self._trigger.lease_prefix}{self._trigger.database}.{self._trigger.container}.."
+    async def _connect_and_balance(self, feed_client: CosmosClient, lease_client: CosmosClient) -> None:
+        for client in (feed_client, lease_client):
+            await client.__aenter__()
+        store = LeaseStore(
+            await open_lease_container(lease_client, self._trigger),
+            prefix=f"{self._trigger.lease_prefix}{self._trigger.database}.{self._trigger.container}..",
+            owner=self._owner,
+            expiration_seconds=self._trigger.expiration_seconds,
+        )
+        await self._balance(store, ChangeFeed(feed_client, self._trigger))
 
     def _note_away(self, error: BaseException) -> None:
         if not self._told_away:
@@ -145,9 +148,6 @@ class CosmosListener:
                     self._note_there()
                     if not page.documents:
                         await self._sleep(self._trigger.poll_seconds)
-                except CosmosResourceNotFoundError as error:
-                    self._note_away(error)
-                    await self._sleep(_PAUSE_SECONDS)
                 except _AWAY as error:
                     self._note_away(error)
                     await self._sleep(_PAUSE_SECONDS)
@@ -167,7 +167,8 @@ class CosmosListener:
                 done, _ = await asyncio.wait({running}, timeout=self._trigger.renew_seconds)
                 if done:
                     return lease, running.result()
-                lease = await store.renew(lease)
+                with contextlib.suppress(*_AWAY):  # the function goes on; the checkpoint will tell
+                    lease = await store.renew(lease)
         finally:
             running.cancel()
 

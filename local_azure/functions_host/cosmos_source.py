@@ -53,7 +53,7 @@ def read_trigger(binding: Binding, environment: Mapping[str, str]) -> CosmosTrig
     start_text = binding.text("startFromTime", environment)
     start: datetime | str = "Beginning" if binding.flag("startFromBeginning") else "Now"
     if start_text:
-        start = datetime.fromisoformat(start_text.replace("Z", "+00:00"))
+        start = datetime.fromisoformat(start_text)
     return CosmosTrigger(
         connection=resolve_connection(connection_name, "accountEndpoint", environment),
         database=database,

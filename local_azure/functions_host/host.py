@@ -17,7 +17,8 @@ import uvicorn
 
 from local_azure.functions_host.access_keys import AccessKeys
 from local_azure.functions_host.admin_api import AdminApi
-from local_azure.functions_host.function_table import read_functions
+from local_azure.functions_host.durable_binding import PUBLIC_PREFIX, RPC_PREFIX, DurableBinding, uses_durable
+from local_azure.functions_host.function_table import Function, read_functions
 from local_azure.functions_host.host_settings import load_host_options
 from local_azure.functions_host.http_front import HttpFront
 from local_azure.functions_host.invocation_metrics import Metrics
@@ -76,6 +77,7 @@ class FunctionsHost:
         self._front: HttpFront
         self._admin: AdminApi
         self._outputs: OutputBindings
+        self._durable: DurableBinding | None = None
 
     async def start(self) -> int:
         """Start everything; the number of functions.
@@ -87,6 +89,8 @@ class FunctionsHost:
         try:
             functions = read_functions(await self._pool.start())
             self._assemble(functions)
+            if self._durable is not None:
+                await self._durable.engine.start()
         except BaseException:
             await self._pool.stop()
             raise
@@ -96,7 +100,7 @@ class FunctionsHost:
         self._serve(self._admin, self._arguments.admin_socket)
         return len(functions)
 
-    def _assemble(self, functions: list) -> None:
+    def _assemble(self, functions: list[Function]) -> None:
         arguments = self._arguments
         keys = AccessKeys(arguments.data_folder, [function.name for function in functions])
         host_id = _host_id(arguments.data_folder)
@@ -131,6 +135,25 @@ class FunctionsHost:
             public_url=arguments.public_url,
         )
 
+        if uses_durable(functions):
+            self._join_durable(functions)
+
+    def _join_durable(self, functions: list[Function]) -> None:
+        durable = DurableBinding(
+            functions,
+            self._pool,
+            data_folder=self._arguments.data_folder,
+            task_hub=self._options.hub_name,
+            durable_options=self._options.durable,
+            public_url=self._arguments.public_url,
+            admin_url=self._arguments.admin_url,
+        )
+        self._pool.set_standing_inputs(durable.client_inputs(functions))
+        self._front.mount(PUBLIC_PREFIX, durable.engine.asgi)
+        self._admin.mount(PUBLIC_PREFIX, durable.engine.asgi)
+        self._admin.mount(RPC_PREFIX, durable.engine.asgi)
+        self._durable = durable
+
     def _serve(self, application: HttpFront | AdminApi, bound: socket.socket) -> None:
         config = uvicorn.Config(
             application,
@@ -154,8 +177,9 @@ class FunctionsHost:
         await asyncio.gather(*(listener.stop(_DRAIN_SECONDS) for listener in self._listeners))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
-                while self._front.outstanding:
-                    await asyncio.sleep(0.02)
+                await self._front.answered.wait()
+        if self._durable is not None:
+            await self._durable.engine.stop()
         for server, _ in self._servers:
             server.should_exit = True
         await asyncio.gather(*(task for _, task in self._servers), return_exceptions=True)

@@ -45,9 +45,9 @@ class HostOptions:
     max_auto_lock_renewal_seconds: float = 300.0
     function_timeout_seconds: float | None = 1800.0
     hub_name: str = "TestHubName"
+    durable: Mapping[str, Any] = field(default_factory=dict)
     host_log_level: int = logging.INFO
     worker_log_level: int = logging.INFO
-    ignored: tuple[str, ...] = field(default=())
 
 
 def load_local_settings(folder: Path, environment: MutableMapping[str, str]) -> int:
@@ -74,6 +74,7 @@ def load_host_options(folder: Path) -> HostOptions:
     document = _read_json(folder / "host.json")
     extensions = document.get("extensions", {})
     http, bus = extensions.get("http", {}), extensions.get("serviceBus", {})
+    durable = extensions.get("durableTask", {})
     levels = document.get("logging", {}).get("logLevel", {})
     default_level = _level(levels.get("default", "Information"))
     base = HostOptions()
@@ -90,7 +91,8 @@ def load_host_options(folder: Path) -> HostOptions:
         auto_complete_messages=bool(bus.get("autoCompleteMessages", True)),
         max_auto_lock_renewal_seconds=_seconds(bus, "maxAutoLockRenewalDuration", base.max_auto_lock_renewal_seconds),
         function_timeout_seconds=base.function_timeout_seconds if timeout is None else parse_timeout(timeout),
-        hub_name=str(extensions.get("durableTask", {}).get("hubName", base.hub_name)),
+        hub_name=str(durable.get("hubName", base.hub_name)),
+        durable=durable,
         host_log_level=_level(levels["Host"]) if "Host" in levels else default_level,
         worker_log_level=_level(levels["Function"]) if "Function" in levels else default_level,
     )

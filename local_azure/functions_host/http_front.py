@@ -24,6 +24,7 @@ _TEXT = b"text/plain; charset=utf-8"
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 DeliverOutputs = Callable[[Function, InvocationResult], Awaitable[None]]
 
 
@@ -50,7 +51,10 @@ class HttpFront:
         self._max_outstanding = options.max_outstanding_requests
         self._slots = asyncio.Semaphore(options.max_concurrent_requests)
         self._outstanding = 0
+        self.answered = asyncio.Event()  # set while no request is open
+        self.answered.set()
         self.is_stopping = False
+        self._mounts: list[tuple[str, AsgiApp]] = []
         self._table: RouteTable[Function] = RouteTable()
         for function in functions:
             if function.trigger.type == "httpTrigger":
@@ -58,7 +62,15 @@ class HttpFront:
                 methods = frozenset(str(method).upper() for method in function.trigger.fields.get("methods") or ())
                 self._table.add(template, methods, function)
 
+    def mount(self, prefix: str, application: AsgiApp) -> None:
+        """Give a path to an application of the host's own, as extensions have it in Azure."""
+        self._mounts.append((f"{prefix}/", application))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for prefix, application in self._mounts:
+            if scope["path"].startswith(prefix):
+                await application(scope, receive, send)
+                return
         found = self._table.find(scope["method"], scope["raw_path"].decode("ascii"))
         if self.is_stopping:
             await respond(send, 503, b"The host is stopping.", _TEXT)
@@ -68,10 +80,13 @@ class HttpFront:
             await respond(send, 429, b"Too many outstanding requests.", _TEXT, extra=[(b"retry-after", b"1")])
         else:
             self._outstanding += 1
+            self.answered.clear()
             try:
                 await self._serve(found[0], found[1], scope, receive, send)
             finally:
                 self._outstanding -= 1
+                if not self._outstanding:
+                    self.answered.set()
 
     async def _serve(
         self, function: Function, route_params: dict[str, str], scope: Scope, receive: Receive, send: Send
@@ -103,10 +118,6 @@ class HttpFront:
             await respond(send, 500)
             return
         await send_result(function, result, send)
-
-    @property
-    def outstanding(self) -> int:
-        return self._outstanding
 
 
 def route_template(function: Function, options: HostOptions) -> str:

@@ -1,8 +1,8 @@
 """One Service Bus trigger: receive, invoke, settle, renew locks, reconnect.
 
 Takes one entity and a coroutine that runs the function with messages; gives completed or abandoned messages. The
-SDK's asyncio receiver must not be used by two tasks at once: a settlement that waits for its outcome while another task
-reads loses the frame to it and sleeps out its socket time-out (4x slower, measured). So one task owns the
+SDK's asyncio receiver must not be used by two tasks at once: a settlement that waits for its outcome while another
+task reads loses the frame to it and sleeps out its socket time-out (4x slower, measured). So one task owns the
 receiver: it settles and renews one after another and receives in between; a finished invocation interrupts the wait.
 
 Broker faults are logged once, the receiver is opened again with back-off, and what was in flight is settled on the new

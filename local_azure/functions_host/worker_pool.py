@@ -232,7 +232,7 @@ class WorkerPool:
             try:
                 await worker.ready
             except HostError as error:
-                _LOG.error("worker %d cannot load the app: %s", worker.number, error)  # noqa: TRY400 - no trace of ours
+                _LOG.error("worker %d cannot load the app: %s", worker.number, error)
 
     def describe(self) -> list[dict[str, Any]]:
         return [

@@ -1,0 +1,81 @@
+"""Joins the Durable engine to this host: its functions run on the workers, its API is mounted on both ports.
+
+Takes the app's functions, gives the engine and the ``durableClient`` inputs. In Azure the extension's API has the same
+origin as the functions; here it answers there too, with the system key, while the keyless API that the SDK calls
+answers on the admin port only.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local_azure.functions_host.durable import DurableEngine, DurableFunctions
+from local_azure.functions_host.function_table import Function
+from local_azure.functions_host.worker_pool import WorkerPool
+
+PUBLIC_PREFIX = "/runtime/webhooks/durabletask"
+RPC_PREFIX = "/durabletask"
+_TRIGGERS = {
+    "orchestrationTrigger": ("orchestrator", "orchestration"),
+    "activityTrigger": ("activity", "activity"),
+    "entityTrigger": ("entity", "entityName"),
+}
+
+
+class DurableBinding:
+    """The engine of one host and the functions it runs."""
+
+    def __init__(
+        self,
+        functions: list[Function],
+        pool: WorkerPool,
+        *,
+        data_folder: Path,
+        task_hub: str,
+        durable_options: Mapping[str, Any],
+        public_url: str,
+        admin_url: str,
+    ) -> None:
+        self._pool = pool
+        self._functions: dict[tuple[str, str], Function] = {}
+        for function in functions:
+            if function.trigger.type in _TRIGGERS:
+                kind, field = _TRIGGERS[function.trigger.type]
+                name = str(function.trigger.fields.get(field) or function.name)
+                self._functions[kind, name] = function
+        self.engine = DurableEngine(
+            data_dir=data_folder / "durable",
+            task_hub=task_hub,
+            public_base_url=public_url,
+            rpc_base_url=f"{admin_url}{RPC_PREFIX}/",
+            invoke=self._invoke,
+            functions=DurableFunctions(
+                orchestrators=self._names("orchestrator"),
+                activities=self._names("activity"),
+                entities=self._names("entity"),
+            ),
+            max_concurrent_activities=durable_options.get("maxConcurrentActivityFunctions"),
+            max_concurrent_orchestrators=durable_options.get("maxConcurrentOrchestratorFunctions"),
+            default_version=durable_options.get("defaultVersion"),
+        )
+
+    def _names(self, wanted: str) -> set[str]:
+        return {name for kind, name in self._functions if kind == wanted}
+
+    async def _invoke(self, kind: str, name: str, input_json: str) -> str:
+        function = self._functions[kind, name]
+        result = await self._pool.invoke(function, "text", (function.trigger.name, "string", input_json))
+        return "null" if result.returned is None else str(result.returned[1])
+
+    def client_inputs(self, functions: list[Function]) -> dict[str, list[tuple[str, str, str]]]:
+        """The standing ``durableClient`` inputs of each function that has one, by function id."""
+        payload = self.engine.client_payload()
+        return {
+            function.function_id: [(name, "string", payload) for name in function.durable_client_names]
+            for function in functions
+            if function.durable_client_names
+        }
+
+
+def uses_durable(functions: list[Function]) -> bool:
+    return any(function.trigger.type in _TRIGGERS or function.durable_client_names for function in functions)
