@@ -1,4 +1,4 @@
-"""Command line: `python -m local_azure.cosmos --port 8081 --data .local/cosmos --topology local_azure/topology/cosmos.json`.
+"""Command line: `python -m local_azure.cosmos --port 8081 --data .local/cosmos --topology <file>`.
 
 The account key is read from the environment variable COSMOS_KEY (base64); without it, requests are not checked.
 """
@@ -17,6 +17,7 @@ import uvloop
 
 from local_azure.cosmos.errors import CosmosError
 from local_azure.cosmos.service import PortInUseError, Service
+from local_azure.cosmos.tls import server_context
 
 
 def _arguments() -> argparse.Namespace:
@@ -25,11 +26,15 @@ def _arguments() -> argparse.Namespace:
         description="A Cosmos DB (NoSQL) emulator for the azure-cosmos SDK. The account key comes from COSMOS_KEY.",
     )
     parser.add_argument("--port", type=int, default=8081, help="HTTP port on 127.0.0.1 (default 8081; 0 = a free one)")
+    parser.add_argument("--tls-port", type=int, help="also serve https with a self-signed certificate (AAD needs it)")
     parser.add_argument("--data", type=Path, default=Path(".local/cosmos"), help="data folder (default .local/cosmos)")
     parser.add_argument("--topology", type=Path, help="JSON file with the database and containers to create if absent")
     parser.add_argument("--ranges", type=int, default=2, help="physical ranges of a new container (default 2)")
     parser.add_argument(
         "--lenient", action="store_true", help="answer cross-partition queries directly, without a query plan"
+    )
+    parser.add_argument(
+        "--enforce-throughput", action="store_true", help="answer 429 when a container's request units are used up"
     )
     parser.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     arguments = parser.parse_args()
@@ -55,8 +60,13 @@ async def _run(arguments: argparse.Namespace) -> int:
     )
     try:
         port = await service.listen(arguments.port)
+        addresses = f"http://127.0.0.1:{port}"
+        if arguments.tls_port is not None:
+            tls_port = await service.listen(arguments.tls_port, server_context(arguments.data))
+            addresses += f" and https://127.0.0.1:{tls_port}"
+        service.emulator.throughput.enforced = arguments.enforce_throughput
         service.start_background()
-        print(f"ready: Cosmos DB emulator on http://127.0.0.1:{port}", flush=True)
+        print(f"ready: Cosmos DB emulator on {addresses}", flush=True)
         await stopped.wait()
     finally:
         await service.stop()

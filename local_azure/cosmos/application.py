@@ -21,6 +21,7 @@ from local_azure.cosmos.index_filling import IndexFilling
 from local_azure.cosmos.item_requests import ItemRequests
 from local_azure.cosmos.resource_requests import ResourceRequests
 from local_azure.cosmos.statistics import Statistics
+from local_azure.cosmos.throughput import Throughput
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Emulator:
         self.catalog = catalog
         self.keys = KeyCheck(account_key)
         self.faults = Faults()
+        self.throughput = Throughput(catalog)
         self.statistics = Statistics()
         self.filling = IndexFilling()
         self.items = ItemRequests(self.filling, strict=strict)
@@ -80,6 +82,8 @@ class Emulator:
                 rule = self._fault(call)
                 if rule is not None:
                     return self._faulty(call, rule)
+            if self.throughput.enforced:
+                self.throughput.admit(call)
             answer = self._route(call)
         except CosmosError as error:
             return self._count(call, error_response(error, call))
@@ -136,5 +140,9 @@ class Emulator:
 
     def _count(self, call: Call, response: Response) -> Response:
         container = call.container.id if call.container is not None else ""
-        self.statistics.record(call.operation, container, response.status, float(response.headers[1][1]))
+        # Every answer starts with the common headers, whose second is the charge.
+        charge = float(response.headers[1][1])
+        self.statistics.record(call.operation, container, response.status, charge)
+        if self.throughput.enforced and response.status != 429:
+            self.throughput.spend(call, charge)
         return response

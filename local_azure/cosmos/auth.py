@@ -1,6 +1,6 @@
-"""Who may call: the account key's signature, or (over https) any bearer token of AAD shape.
+r"""Who may call: the account key's signature, or (over https) any bearer token of AAD shape.
 
-Signature: HMAC-SHA256 over "verb\\ntype\\nlink\\ndate\\n\\n" with lower-cased verb, type and date
+Signature: HMAC-SHA256 over "verb\ntype\nlink\ndate\n\n" with lower-cased verb, type and date
 (https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources, read 2026-11). Tokens of AAD are
 accepted by form only: there is no tenant to ask. Without a key configured every caller is let in.
 """
@@ -57,8 +57,8 @@ class KeyCheck:
         header = unquote(request.headers.get(b"authorization", b"").decode("latin-1"))
         if header.startswith("type=aad&") and request.scheme == "https" and header.count(".") >= 3:
             return
-        kind_of_token, _, signature = header.partition("&ver=1.0&sig=")
-        if kind_of_token != "type=master" or not signature:
+        scheme, _, signature = header.partition("&ver=1.0&sig=")
+        if scheme != "type=master" or not signature:
             raise _unauthorized()
         date = request.headers.get(b"x-ms-date", b"").decode("latin-1").lower()
         kind, link = signed_resource(parts)

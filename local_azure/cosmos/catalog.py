@@ -16,6 +16,7 @@ from local_azure.cosmos.errors import bad_request, conflict, not_found
 from local_azure.cosmos.item_table import ItemTable
 from local_azure.cosmos.partition_key import KeyDefinition
 from local_azure.cosmos.store import Store
+from local_azure.cosmos.unique_keys import UniqueKeys
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ class Catalog:
                 values,
             ).lastrowid
             ItemTable.create(self.store, number or 0)
+            UniqueKeys(self.store, number or 0, definition.get("uniqueKeyPolicy")).create_table()
         return self._open_container(database, number or 0)
 
     def replace_container(self, container: Container, body: Any) -> None:
@@ -196,6 +198,7 @@ class Catalog:
     def delete_container(self, database: Database, container: Container) -> None:
         with self.store.transaction():
             container.table.drop()
+            container.unique.drop_table()
             self.store.execute("DELETE FROM containers WHERE number=?", (container.number,))
         container.is_dropped = True
         database.containers.pop(container.id)

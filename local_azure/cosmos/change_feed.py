@@ -67,7 +67,7 @@ def read_changes(
     if after >= scope.last_lsn:
         return FeedPage([], f'"{max(after, container.lsn)}"')
     now = int(container.store.clock())
-    rows = container.table.changes(after, scope.low, scope.high, now, since, page_size)
+    rows = container.table.changes(after, scope.low, scope.high, now=now, since=since, limit=page_size)
     documents: list[bytes] = []
     size = 0
     for lsn, body in rows:

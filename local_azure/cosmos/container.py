@@ -10,10 +10,11 @@ import orjson
 
 from local_azure.cosmos import rids
 from local_azure.cosmos.errors import bad_request, conflict, too_large
-from local_azure.cosmos.item_table import ItemTable, Row
+from local_azure.cosmos.item_table import ItemTable, Row, Version
 from local_azure.cosmos.partition_key import KeyDefinition, PartitionKey
 from local_azure.cosmos.ranges import make_ranges, range_index
 from local_azure.cosmos.store import Store
+from local_azure.cosmos.unique_keys import UniqueKeys
 
 SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts", "_lsn")
 MAX_ITEM_BYTES = 2 * 1024 * 1024
@@ -37,6 +38,7 @@ class Container:
         self._etag_salt = self.rid_bytes[4:6].hex()
         self.use_definition(orjson.loads(definition))
         self.table = ItemTable(store, number)
+        self.unique = UniqueKeys(store, number, self.definition.get("uniqueKeyPolicy"))
         self.range_lsns = [self.table.last_lsn(part.low, part.high) for part in self.ranges]
         self.lsn = max(lsn_floor, *self.range_lsns)
         self.last_rid = max(rid_floor, self.table.last_rid())
@@ -83,42 +85,64 @@ class Container:
         self.lsn = lsn
         self.range_lsns[range_index(self.ranges, key.epk)] = lsn
 
+    def _version(self, document: dict[str, Any], rid: int, lsn: int) -> tuple[Version, str]:
+        ts = int(self.store.clock())
+        etag = self.etag(lsn, ts)
+        exp = self.expiry(document, ts)
+        return Version(lsn, ts, exp, self._render(document, rid, etag, ts)), etag
+
     def add(self, key: PartitionKey, document: dict[str, Any]) -> tuple[bytes, str]:
         """Inserts a document; (body, etag). Raises 409 when a live one has its id."""
-        ts = int(self.store.clock())
-        lsn, rid = self.lsn + 1, self.last_rid + 1
-        etag = self.etag(lsn, ts)
-        item_id = document["id"]
-        exp = self.expiry(document, ts)
-        body = self._render(document, rid, etag, ts)
-        if not self.table.insert(rid, key, item_id, lsn, ts, exp, body, document):
-            row = self.table.find(key.text, item_id)
-            if row is None or row.exp is None or row.exp > ts:
-                raise conflict()
-            self.table.delete(row.rid)
-            self.table.insert(rid, key, item_id, lsn, ts, exp, body, document)
+        rid = self.last_rid + 1
+        version, etag = self._version(document, rid, self.lsn + 1)
+        if self.unique:
+            with self.store.transaction():
+                self._insert(rid, key, version, document)
+                self.unique.put(key, rid, document)
+        else:
+            self._insert(rid, key, version, document)
         self.last_rid = rid
-        self._advance(key, lsn)
-        return body, etag
+        self._advance(key, version.lsn)
+        return version.body, etag
+
+    def _insert(self, rid: int, key: PartitionKey, version: Version, document: dict[str, Any]) -> None:
+        if self.table.insert(rid, key, version, document):
+            return
+        row = self.table.find(key.text, document["id"])
+        if row is None or row.exp is None or row.exp > version.ts:
+            raise conflict()
+        # An expired item that the sweeper has not reached yet.
+        with self.store.transaction():
+            self._erase(row.rid)
+            self.table.insert(rid, key, version, document)
+
+    def _erase(self, rid: int) -> None:
+        self.table.delete(rid)
+        if self.unique:
+            self.unique.remove(rid)
 
     def overwrite(
         self, key: PartitionKey, row: Row, document: dict[str, Any], *, new_id: str | None = None
     ) -> tuple[bytes, str]:
-        """Replaces a stored document; (body, etag)."""
-        ts = int(self.store.clock())
-        lsn = self.lsn + 1
-        etag = self.etag(lsn, ts)
-        exp = self.expiry(document, ts)
-        body = self._render(document, row.rid, etag, ts)
-        if not self.table.update(row, new_id, lsn, ts, exp, body, document):
+        """Replaces a stored document; (body, etag). Raises 409 when its new id is taken."""
+        version, etag = self._version(document, row.rid, self.lsn + 1)
+        if self.unique:
+            with self.store.transaction():
+                self.unique.put(key, row.rid, document)
+                self._update(row, new_id, version, document)
+        else:
+            self._update(row, new_id, version, document)
+        self._advance(key, version.lsn)
+        return version.body, etag
+
+    def _update(self, row: Row, new_id: str | None, version: Version, document: dict[str, Any]) -> None:
+        if not self.table.update(row, new_id, version, document):
             raise conflict()
-        self._advance(key, lsn)
-        return body, etag
 
     def remove(self, key: PartitionKey, row: Row) -> None:
         lsn = self.lsn + 1
         with self.store.transaction():
-            self.table.delete(row.rid)
+            self._erase(row.rid)
             self.note_floors(lsn)
         self._advance(key, lsn)
 
@@ -127,6 +151,8 @@ class Container:
         lsn = self.lsn + 1
         with self.store.transaction():
             self.table.delete_key(key.text)
+            if self.unique:
+                self.unique.remove_key(key)
             self.note_floors(lsn)
         self._advance(key, lsn)
 
@@ -135,8 +161,8 @@ class Container:
         expired = self.table.expired(int(self.store.clock()), limit)
         if expired:
             with self.store.transaction():
-                for rid, _ in expired:
-                    self.table.delete(rid)
+                for rid in expired:
+                    self._erase(rid)
                 self.note_floors(self.lsn)
         return len(expired)
 

@@ -18,8 +18,9 @@ from local_azure.cosmos.documents import Outcome, check_document
 from local_azure.cosmos.errors import CROSS_PARTITION_NOT_SERVABLE, bad_request
 from local_azure.cosmos.http_server import Response
 from local_azure.cosmos.index_filling import IndexFilling
+from local_azure.cosmos.indexing import check_order
 from local_azure.cosmos.partition_key import PartitionKey
-from local_azure.cosmos.query import run_query
+from local_azure.cosmos.query import QueryRunner
 from local_azure.cosmos.query_plan import query_plan
 from local_azure.cosmos.ranges import describe, range_index
 from local_azure.cosmos.sql.select import Select, compile_text
@@ -91,6 +92,7 @@ def _query_text(call: Call) -> tuple[Select, dict[str, Any]]:
 
 def _plan(call: Call, container: Container) -> Response:
     select, parameters = _query_text(call)
+    check_order(container.definition["indexingPolicy"], select)
     body = orjson.dumps(query_plan(container, select, parameters))
     return Response(200, container_headers(call, container, 0.0, None), body)
 
@@ -101,25 +103,6 @@ def _feed_body(container: Container, documents: list[bytes]) -> bytes:
         b",".join(documents),
         len(documents),
     )
-
-
-async def _run_query(
-    call: Call, container: Container, select: Select, parameters: dict[str, Any], scope: Scope
-) -> Response:
-    continuation = call.header(b"x-ms-continuation")
-    page = await run_query(
-        container,
-        select,
-        parameters,
-        scope,
-        page_size=call.number(b"x-ms-max-item-count", 0),
-        continuation=continuation.decode("latin-1") if continuation else None,
-    )
-    headers = container_headers(call, container, page.charge, scope)
-    headers.append((b"x-ms-item-count", b"%d" % len(page.documents)))
-    if page.continuation is not None:
-        headers.append((b"x-ms-continuation", page.continuation.encode()))
-    return Response(200, headers, _feed_body(container, page.documents))
 
 
 def _change_feed(call: Call, container: Container) -> Response:
@@ -162,6 +145,7 @@ class ItemRequests:
     def __init__(self, filling: IndexFilling, *, strict: bool) -> None:
         self.filling = filling
         self.strict = strict
+        self.queries = QueryRunner()
 
     def answer(self, call: Call, container: Container) -> Response | Awaitable[Response]:
         operation = call.operation
@@ -179,17 +163,34 @@ class ItemRequests:
             return _ranges(call, container)
         if operation == "read_feed":
             scope = read_scope(call, container) or Scope(None, "", "FF")
-            return _run_query(call, container, compile_text("SELECT * FROM c"), {}, scope)
+            return self._run(call, container, compile_text("SELECT * FROM c"), {}, scope)
         return self._query(call, container)
 
     def _query(self, call: Call, container: Container) -> Response | Awaitable[Response]:
         select, parameters = _query_text(call)
-        scope = read_scope(call, container)
-        if scope is None:
-            scope = self._whole_container(call)
+        scope = read_scope(call, container) or self._whole_container(call)
+        check_order(container.definition["indexingPolicy"], select)
         if scope.key is None:
             self.filling.ensure(container, select)
-        return _run_query(call, container, select, parameters, scope)
+        return self._run(call, container, select, parameters, scope)
+
+    async def _run(
+        self, call: Call, container: Container, select: Select, parameters: dict[str, Any], scope: Scope
+    ) -> Response:
+        continuation = call.header(b"x-ms-continuation")
+        page = await self.queries.run(
+            container,
+            select,
+            parameters,
+            scope,
+            page_size=call.number(b"x-ms-max-item-count", 0),
+            continuation=continuation.decode("latin-1") if continuation else None,
+        )
+        headers = container_headers(call, container, page.charge, scope)
+        headers.append((b"x-ms-item-count", b"%d" % len(page.documents)))
+        if page.continuation is not None:
+            headers.append((b"x-ms-continuation", page.continuation.encode()))
+        return Response(200, headers, _feed_body(container, page.documents))
 
     def _whole_container(self, call: Call) -> Scope:
         if not call.flag(b"x-ms-documentdb-query-enablecrosspartition"):

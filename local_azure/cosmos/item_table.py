@@ -15,6 +15,15 @@ from local_azure.cosmos.path_index import Path, PathColumns
 from local_azure.cosmos.store import Store
 
 
+class Version(NamedTuple):
+    """What each write of an item makes anew."""
+
+    lsn: int
+    ts: int
+    exp: int | None
+    body: bytes
+
+
 class Row(NamedTuple):
     """A stored item."""
 
@@ -57,18 +66,17 @@ class ItemTable:
     def _prepare(self) -> None:
         extra = "".join(f", x{number}" for number in range(len(self.columns)))
         marks = ", ?" * len(self.columns)
-        self._insert = f"INSERT INTO {self.name}(rid, pk, id, epk, lsn, ts, exp, body{extra}) VALUES (?, ?, ?, ?, ?, ?, ?, ?{marks})"  # noqa: S608 - see module docstring
+        names = f"rid, pk, id, epk, lsn, ts, exp, body{extra}"
+        self._insert = f"INSERT INTO {self.name}({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?{marks})"  # noqa: S608 - see module docstring
         self._select = f"SELECT rid, lsn, ts, exp, body{extra} FROM {self.name} WHERE "  # noqa: S608 - see module docstring
         self._find = self._select + "pk=? AND id=?"
         self._find_rid = self._select + "rid=?"
         self._read = f"SELECT lsn, ts, exp, body FROM {self.name} WHERE pk=? AND id=?"  # noqa: S608 - see module docstring
         self._updates: dict[tuple[int, ...], str] = {}
 
-    def insert(
-        self, rid: int, key: PartitionKey, item_id: str, lsn: int, ts: int, exp: int | None, body: bytes, document: Any
-    ) -> bool:
+    def insert(self, rid: int, key: PartitionKey, version: Version, document: dict[str, Any]) -> bool:
         """Adds a row; False when the key is taken."""
-        values = (rid, key.text, item_id, key.epk, lsn, ts, exp, body)
+        values: tuple[Any, ...] = (rid, key.text, document["id"], key.epk, *version)
         if self.columns.paths:
             values += self.columns.values(document)
         try:
@@ -77,11 +85,9 @@ class ItemTable:
             return False
         return True
 
-    def update(
-        self, row: Row, item_id: str | None, lsn: int, ts: int, exp: int | None, body: bytes, document: Any
-    ) -> bool:
-        """Overwrites a row; a new id goes in `item_id`. False when that id is taken."""
-        values: list[Any] = [lsn, ts, exp, body]
+    def update(self, row: Row, new_id: str | None, version: Version, document: dict[str, Any]) -> bool:
+        """Overwrites a row; False when its new id is taken."""
+        values: list[Any] = list(version)
         changed: tuple[int, ...] = ()
         if self.columns.paths:
             new = self.columns.values(document)
@@ -93,9 +99,9 @@ class ItemTable:
             extra = "".join(f", x{number}=?" for number in changed)
             statement = f"UPDATE {self.name} SET lsn=?, ts=?, exp=?, body=?{extra}"  # noqa: S608 - see module docstring
             self._updates[changed] = statement
-        if item_id is not None:
+        if new_id is not None:
             statement += ", id=?"
-            values.append(item_id)
+            values.append(new_id)
         try:
             self.store.execute(statement + " WHERE rid=?", (*values, row.rid))
         except sqlite3.IntegrityError:
@@ -125,10 +131,17 @@ class ItemTable:
         found = self.store.execute(statement, (low, high)).fetchone()
         return found[0] if found else 0
 
+    def count(self, now: int) -> int:
+        """How many live items there are."""
+        statement = f"SELECT count(*) FROM {self.name} WHERE exp IS NULL OR exp>?"  # noqa: S608 - see module docstring
+        return self.store.execute(statement, (now,)).fetchone()[0]
+
     def last_rid(self) -> int:
         return self.store.execute(f"SELECT coalesce(max(rid), 0) FROM {self.name}").fetchone()[0]  # noqa: S608 - see module docstring
 
-    def changes(self, after_lsn: int, low: str, high: str, now: int, since: int, limit: int) -> list[tuple[int, bytes]]:
+    def changes(
+        self, after_lsn: int, low: str, high: str, *, now: int, since: int, limit: int
+    ) -> list[tuple[int, bytes]]:
         """(lsn, body) of live items changed after an LSN and not before a second, oldest change first."""
         statement = (
             f"SELECT lsn, body FROM {self.name} WHERE lsn>? AND +epk>=? AND +epk<?"  # noqa: S608 - see module docstring
@@ -145,10 +158,10 @@ class ItemTable:
                 self.store.execute(f"UPDATE {self.name} SET exp=? WHERE rid=?", (new, rid))  # noqa: S608 - see module docstring
         return rows[-1][0] if rows else None
 
-    def expired(self, now: int, limit: int) -> list[tuple[int, str]]:
-        """(rid, epk) of items whose time to live is over."""
-        statement = f"SELECT rid, epk FROM {self.name} WHERE exp<=? ORDER BY exp LIMIT ?"  # noqa: S608 - see module docstring
-        return self.store.execute(statement, (now, limit)).fetchall()
+    def expired(self, now: int, limit: int) -> list[int]:
+        """Row numbers of items whose time to live is over."""
+        statement = f"SELECT rid FROM {self.name} WHERE exp<=? ORDER BY exp LIMIT ?"  # noqa: S608 - see module docstring
+        return [row[0] for row in self.store.execute(statement, (now, limit))]
 
     def add_column(self, path: Path) -> int:
         """A new, still empty column for a path; `fill_columns` and `finish_column` follow."""

@@ -1,8 +1,8 @@
 """Partial document update: the six patch operations on a parsed document.
 
 Takes the operations of a PATCH body; changes the document in place. Rules:
-https://learn.microsoft.com/azure/cosmos-db/partial-document-update (read 2026-11). Paths are JSON pointers; `-` after an
-array appends. Assumed: `set` with index = length appends, as `add` does.
+https://learn.microsoft.com/azure/cosmos-db/partial-document-update (read 2026-11). Paths are JSON pointers; `-` after
+an array appends. Assumed: `set` with index = length appends, as `add` does.
 """
 
 from typing import Any

@@ -25,6 +25,7 @@ DEFAULT_PAGE_ITEMS = 100
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 _SLICE_SECONDS = 0.004
 _KEPT_RESULTS = 64
+_KEPT_BYTES = 128 * 1024 * 1024
 
 
 class Page(NamedTuple):
@@ -42,10 +43,6 @@ class Token(NamedTuple):
     skipped: int = 0
     given: int = 0
     kept: int = 0
-
-
-_kept: OrderedDict[int, tuple[str, list[bytes]]] = OrderedDict()
-_kept_ids = iter(range(1, 2**62))
 
 
 def _encode(token: Token) -> str:
@@ -79,7 +76,7 @@ def _returns_stored_body(select: Select) -> bool:
 
 
 async def _stream(
-    container: Container, select: Select, p: dict[str, Any], scope: Scope, limit: int, token: Token
+    container: Container, select: Select, p: dict[str, Any], scope: Scope, *, limit: int, token: Token
 ) -> Page:
     skip, take = select.bounds(p)
     skipped, given, scanned, size = token.skipped, token.given, 0, 0
@@ -134,39 +131,60 @@ def _slice(values: list[bytes], start: int, limit: int) -> list[bytes]:
     return values[start:end]
 
 
-async def _materialised(
-    container: Container, select: Select, p: dict[str, Any], scope: Scope, limit: int, token: Token
-) -> Page:
-    fingerprint = f"{container.rid}|{scope}|{select.query.text}|{p}"
-    entry = _kept.get(token.kept)
-    scanned = 0
-    if entry is not None and entry[0] == fingerprint:
-        values, kept = entry[1], token.kept
-        _kept.move_to_end(kept)
-    else:
-        values, scanned = await _collect(container, select, p, scope)
-        kept = next(_kept_ids)
-    page = _slice(values, token.given, limit)
-    end = token.given + len(page)
-    charge = request_units.query_charge(len(page), scanned, sum(map(len, page)))
-    if end >= len(values):
-        _kept.pop(kept, None)
-        return Page(page, None, charge)
-    _kept[kept] = (fingerprint, values)
-    while len(_kept) > _KEPT_RESULTS:
-        _kept.popitem(last=False)
-    return Page(page, _encode(Token(given=end, kept=kept)), charge)
+class _Kept(NamedTuple):
+    """A complete result that later pages are cut from."""
+
+    fingerprint: str
+    values: list[bytes]
+    size: int
 
 
-async def run_query(
-    container: Container, select: Select, p: dict[str, Any], scope: Scope, *, page_size: int, continuation: str | None
-) -> Page:
-    """The next page of a query. Raises 400 for a foreign continuation token."""
-    token = _decode(continuation)
-    limit = MAX_PAGE_ITEMS if page_size < 0 else min(page_size or DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS)
-    if not select.query.sources:
-        value = select.project([], p)
-        return Page([] if value is UNDEFINED else [orjson.dumps(value)], None, request_units.QUERY_BASE)
-    if select.is_streaming:
-        return await _stream(container, select, p, scope, limit, token)
-    return await _materialised(container, select, p, scope, limit, token)
+class QueryRunner:
+    """Runs queries; holds the results whose later pages may be asked for."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._last_kept = 0
+
+    async def run(
+        self,
+        container: Container,
+        select: Select,
+        p: dict[str, Any],
+        scope: Scope,
+        *,
+        page_size: int,
+        continuation: str | None,
+    ) -> Page:
+        """The next page of a query. Raises 400 for a foreign continuation token."""
+        token = _decode(continuation)
+        limit = MAX_PAGE_ITEMS if page_size < 0 else min(page_size or DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS)
+        if not select.query.sources:
+            value = select.project([], p)
+            return Page([] if value is UNDEFINED else [orjson.dumps(value)], None, request_units.QUERY_BASE)
+        if select.is_streaming:
+            return await _stream(container, select, p, scope, limit=limit, token=token)
+        return await self._materialised(container, select, p, scope, limit=limit, token=token)
+
+    async def _materialised(
+        self, container: Container, select: Select, p: dict[str, Any], scope: Scope, *, limit: int, token: Token
+    ) -> Page:
+        fingerprint = f"{container.rid}|{scope}|{select.query.text}|{p}"
+        entry, scanned = self._kept.pop(token.kept, None), 0
+        if entry is None or entry.fingerprint != fingerprint:
+            values, scanned = await _collect(container, select, p, scope)
+            entry = _Kept(fingerprint, values, sum(map(len, values)))
+        page = _slice(entry.values, token.given, limit)
+        end = token.given + len(page)
+        charge = request_units.query_charge(len(page), scanned, sum(map(len, page)))
+        if end >= len(entry.values):
+            return Page(page, None, charge)
+        return Page(page, _encode(Token(given=end, kept=self._keep(entry))), charge)
+
+    def _keep(self, entry: _Kept) -> int:
+        self._last_kept += 1
+        self._kept[self._last_kept] = entry
+        total = sum(kept.size for kept in self._kept.values())
+        while len(self._kept) > 1 and (len(self._kept) > _KEPT_RESULTS or total > _KEPT_BYTES):
+            total -= self._kept.popitem(last=False)[1].size
+        return self._last_kept

@@ -1,9 +1,9 @@
 """The query plan of a cross-partition query: what the client has to merge, and the query each range gets.
 
 Takes a compiled query and its parameters; gives the JSON the SDK asks for with `x-ms-cosmos-is-query-plan-request`.
-Shapes the SDK expects back from each range: ORDER BY rows are {"orderByItems": [{"item": v}], "payload": doc}, aggregates
-are [{"item": v}], AVG is [{"item": {"sum", "count"}}]. The rewritten text is an ordinary query that yields them.
-What a client does not announce in `x-ms-cosmos-supported-query-features` is refused, as the service does.
+Shapes the SDK expects back from each range: ORDER BY rows are {"orderByItems": [{"item": v}], "payload": doc},
+aggregates are [{"item": v}], AVG is [{"item": {"sum", "count"}}]. The rewritten text is an ordinary query that yields
+them. What a client cannot merge is refused, as the service does.
 """
 
 from typing import Any

@@ -8,6 +8,8 @@ import contextlib
 import errno
 import logging
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,16 @@ class Service:
 
     @classmethod
     def open(
-        cls, folder: Path, *, ranges: int, account_key: str | None, strict: bool = True, topology: Any = None
+        cls,
+        folder: Path,
+        *,
+        ranges: int,
+        account_key: str | None,
+        strict: bool = True,
+        topology: Any = None,
+        clock: Callable[[], float] = time.time,
     ) -> "Service":
-        store = Store(folder)
+        store = Store(folder, clock)
         catalog = Catalog(store, ranges)
         if topology is not None:
             catalog.apply_topology(topology)
@@ -75,7 +84,9 @@ class Service:
             await asyncio.sleep(_SWEEP_SECONDS)
             for database in list(self.emulator.catalog.databases.values()):
                 for container in list(database.containers.values()):
-                    while not container.is_dropped and container.remove_expired(_SWEEP_ROWS) == _SWEEP_ROWS:
+                    more = True
+                    while more and not container.is_dropped:
+                        more = container.remove_expired(_SWEEP_ROWS) == _SWEEP_ROWS
                         await asyncio.sleep(0)
 
     async def _checkpoint(self) -> None:

@@ -131,7 +131,7 @@ class RowCollector:
     def results(self) -> list[Any]:
         for position in reversed(range(len(self.select.order))):
             # One stable sort for each key, the least important first.
-            self.rows.sort(key=lambda row: row[0][position], reverse=self.select.order[position][1])  # noqa: B023 - used at once
+            self.rows.sort(key=lambda row: row[0][position], reverse=self.select.order[position][1])
         values = [value for _, value in self.rows]
         if self.select.query.distinct:
             first: dict[bytes, Any] = {}
