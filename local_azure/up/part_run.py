@@ -110,7 +110,8 @@ class PartRun:
             raise PartKeepsDying(f"{death}. It dies at every start; giving up")
         self.restarts += 1
         self._announce(f"!!! {death}. Restart {self.restarts} in {wait_seconds:.0f} s")
-        for line in last_lines(log, _SHOWN_LINES, since=self._log_start):
-            self._announce(f"      {line}")
+        if return_code >= 0:  # it ended by itself, so it said why; a signal tells all there is to tell
+            for line in last_lines(log, _SHOWN_LINES, since=self._log_start):
+                self._announce(f"      {line}")
         self._changed()
         await asyncio.sleep(wait_seconds)
