@@ -109,8 +109,8 @@ class Callbacks:
             return arrival | {"signature": "unchecked"}
         # Judged as of its arrival: a signature's five minutes are long over when somebody looks at the page.
         received = _seconds(arrival["receivedAt"])
-        key = signatures.webhook_key(endpoint.secret)
-        authentic = signatures.is_signed_by(key, arrival["headers"], arrival["body"].encode(), received)
+        keys = signatures.webhook_keys(endpoint.secret)
+        authentic = signatures.is_signed_by(keys, arrival["headers"], arrival["body"].encode(), received)
         return arrival | {"signature": "verified" if authentic else "forged"}
 
     def _forget(self, name: str) -> Reply:
@@ -124,7 +124,7 @@ class Callbacks:
     def _set_secret(self, name: str, body: bytes) -> Reply:
         try:
             secret = orjson.loads(body)["secret"]
-            signatures.webhook_key(secret)
+            signatures.webhook_keys(secret)
         except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
             return problem(400, 'the body is {"secret": "whsec_…"}')
         except signatures.SigningKeyError as error:

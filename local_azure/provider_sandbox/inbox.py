@@ -5,6 +5,7 @@ Bounded, in memory: the last 5,000 accepted messages and the last 500 refused ca
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class Message:
     id: int = 0
     revision: int = 0
     state: str = ""
-    history: list[tuple[str, float, bool]] = field(default_factory=list)
+    history: list[tuple[str, float, bool | None]] = field(default_factory=list)
 
     def as_json(self, *, with_content: bool = True) -> dict[str, Any]:
         shown: dict[str, Any] = {
@@ -92,6 +93,7 @@ class Inbox:
         self._arrived: dict[str, int] = {}
         self._last_id = 0
         self.revision = 0
+        self.epoch = uuid.uuid4().hex  # another one: forget what you saw, this inbox has begun anew
 
     def add(self, message: Message) -> Message:
         self._last_id += 1
@@ -107,11 +109,11 @@ class Inbox:
             self._arrived[message.channel] = self._arrived.get(message.channel, 0) + 1
         return message
 
-    def record_step(self, message_id: int, step: str, at: float) -> None:
-        """A step happened at the provider (its receipt may still wait)."""
+    def record_step(self, message_id: int, step: str, at: float, *, posted: bool) -> None:
+        """A step happened at the provider; its receipt, if one is `posted`, may still wait."""
         message = self._by_id.get(message_id)
         if message is not None:
-            message.history.append((step, at, False))
+            message.history.append((step, at, False if posted else None))
             message.state = step
             self._touch(message)
 
@@ -119,7 +121,7 @@ class Inbox:
         """The service took the receipt about this step."""
         message = self._by_id.get(message_id)
         if message is not None:
-            message.history = [(name, at, taken or name == step) for name, at, taken in message.history]
+            message.history = [(name, at, True if name == step else taken) for name, at, taken in message.history]
             self._touch(message)
 
     def find(self, message_id: int) -> Message | None:
@@ -147,6 +149,7 @@ class Inbox:
         self._refused.clear()
         self._by_id.clear()
         self._arrived.clear()
+        self.epoch = uuid.uuid4().hex
         self.revision += 1
 
     def _newest_of_both(self) -> Iterator[Message]:

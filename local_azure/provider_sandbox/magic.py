@@ -2,7 +2,7 @@
 
 The style is that of GOV.UK Notify's and Twilio's test recipients. An email address is magic by its local part up to a
 "+" (`bounce+anything@example.com`), a device token by its beginning (`bounce-anything`), a webhook by the name in its
-address (`/webhooks/bounce`), a phone number by being in the table. The README shows the table; a test compares them.
+address (`/webhooks/reject`), a phone number by being in the table. The README shows the table; a test compares them.
 """
 
 from __future__ import annotations

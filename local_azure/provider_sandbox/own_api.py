@@ -46,6 +46,8 @@ class OwnApi:
             case "DELETE", "/messages.json":
                 self._inbox.clear()
                 return Reply(204)
+            case "GET", "/callbacks.json":
+                return self._list_callbacks(request)
             case "GET", "/magic.json":
                 return json_reply(_magic_table())
             case "GET", "/faults":
@@ -88,6 +90,7 @@ class OwnApi:
         )
         with_content = query.get("summary") != "1"
         listing = {
+            "epoch": self._inbox.epoch,
             "revision": self._inbox.revision,
             "callbacksRevision": self._callbacks.revision,
             "arrived": self._inbox.arrived() | {"callback": self._callbacks.total()},
@@ -95,9 +98,13 @@ class OwnApi:
             "faults": self._faults.listing(),
             "messages": [message.as_json(with_content=with_content) for message in found],
         }
-        if query.get("callbacks") == "1":
-            listing["callbacks"] = self._callbacks.newest(min(int(limit), _MAX_LISTED))
         return json_reply(listing)
+
+    def _list_callbacks(self, request: Request) -> Reply:
+        limit = request.query().get("limit", "200")
+        if not limit.isdigit():
+            return problem(400, "limit is a number")
+        return json_reply(self._callbacks.newest(min(int(limit), _MAX_LISTED)))
 
     def _add_fault(self, request: Request) -> Reply:
         try:

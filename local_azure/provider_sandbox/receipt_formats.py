@@ -71,21 +71,21 @@ class PushAcknowledgement:
     gather_seconds = 0.0
 
     def __init__(self, secret: str) -> None:
-        self._key = signatures.webhook_key(secret)
+        self._keys = signatures.webhook_keys(secret)
 
     def compose(self, receipts: Sequence[Receipt], now: float) -> Post:
         receipt = receipts[0]
         body = orjson.dumps(receipt.payload)
         # The id stays the same over retries: it is the receiver's idempotency key.
         webhook_id, timestamp = f"ack_{receipt.payload['data']['notificationId']}_{receipt.step}", str(int(now))
-        key = b"forged" if receipt.forged else self._key
+        keys = (b"forged",) if receipt.forged else self._keys
         return Post(
             {
                 "Content-Type": "application/json",
                 "User-Agent": "mobile-backend",
                 "webhook-id": webhook_id,
                 "webhook-timestamp": timestamp,
-                "webhook-signature": signatures.standard_webhook_signature(key, webhook_id, timestamp, body),
+                "webhook-signature": signatures.standard_webhook_signatures(keys, webhook_id, timestamp, body),
             },
             body,
         )

@@ -66,7 +66,7 @@ async def open_sandbox(settings: Settings, folder: Path, port: int, receipt_dela
     sandbox: Sandbox
 
     def note_step(receipt: Receipt) -> None:
-        inbox.record_step(receipt.message, receipt.step, receipt.due)
+        inbox.record_step(receipt.message, receipt.step, receipt.due, posted=receipt.format in formats)
         sandbox.twilio.record_step(receipt.payload.get("MessageSid", ""), receipt.step)
         if "data" in receipt.payload:
             sandbox.hubs.record_step(receipt.payload["data"]["notificationId"], receipt.step)

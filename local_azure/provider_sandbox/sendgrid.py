@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from typing import Any
 
 import orjson
@@ -97,7 +98,12 @@ class SendGrid:
         field = "personalizations.0.to.0.email" if outcome.status == 400 else None
         reply = _errors_reply(outcome.status, [error(_REFUSALS.get(outcome.status, "error"), field)])
         if outcome.retry_after_seconds:
-            reply.headers.append(("Retry-After", str(outcome.retry_after_seconds)))
+            reset_at = str(int(time.time()) + outcome.retry_after_seconds)
+            reply.headers += [
+                ("Retry-After", str(outcome.retry_after_seconds)),
+                ("X-RateLimit-Remaining", "0"),
+                ("X-RateLimit-Reset", reset_at),
+            ]
         return reply
 
     def receipt(self, call: Call, part: Part, step: str, at: float) -> ReceiptDraft | None:

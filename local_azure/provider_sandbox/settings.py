@@ -66,8 +66,9 @@ def _private_key(environ: Mapping[str, str]) -> str:
 def _hub_connection(text: str) -> HubConnection | None:
     if not text:
         return None
-    parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
-    try:
-        return HubConnection(parts["SharedAccessKeyName"], parts["SharedAccessKey"])
-    except KeyError as missing:
-        raise SettingsError(f"NOTIFICATION_HUBS_CONNECTION has no {missing.args[0]}") from missing
+    pairs = (part.partition("=") for part in text.split(";"))
+    parts = {name.strip().lower(): value for name, _, value in pairs}
+    for name in ("SharedAccessKeyName", "SharedAccessKey"):
+        if not parts.get(name.lower()):
+            raise SettingsError(f"NOTIFICATION_HUBS_CONNECTION has no {name}")
+    return HubConnection(parts["sharedaccesskeyname"], parts["sharedaccesskey"])

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -43,27 +42,28 @@ def twilio_signature(token: str, url: str, fields: Mapping[str, str]) -> str:
     return base64.b64encode(hmac.digest(token.encode(), signed.encode(), "sha1")).decode()
 
 
-def webhook_key(secret: str) -> bytes:
-    """The key inside a whsec_… secret. Raises: SigningKeyError."""
+def webhook_keys(secrets: str) -> tuple[bytes, ...]:
+    """The keys inside whsec_… secrets, several separated by spaces while they rotate. Raises: SigningKeyError."""
     try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        keys = tuple(base64.b64decode(secret.removeprefix("whsec_"), validate=True) for secret in secrets.split())
     except binascii.Error as error:
         raise SigningKeyError("a webhook secret is base64, with or without whsec_ before it") from error
-    if not key:
+    if not keys or not all(keys):
         raise SigningKeyError("a webhook secret is not empty")
-    return key
+    return keys
 
 
-def standard_webhook_signature(key: bytes, webhook_id: str, timestamp: str, body: bytes) -> str:
+def standard_webhook_signatures(keys: Sequence[bytes], webhook_id: str, timestamp: str, body: bytes) -> str:
+    """The signature header's value: one signature per key."""
     signed = f"{webhook_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    return " ".join("v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys)
 
 
-def is_signed_by(key: bytes, headers: Mapping[str, str], body: bytes, now: float) -> bool:
-    """True when one of the signatures in `headers` is the key's and the timestamp is at most five minutes off."""
+def is_signed_by(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: float) -> bool:
+    """True when one of the signatures in `headers` is one of the keys' and at most five minutes old."""
     webhook_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not webhook_id or not timestamp.isdigit() or abs(now - int(timestamp)) > STANDARD_WEBHOOKS_TOLERANCE_SECONDS:
         return False
-    expected = standard_webhook_signature(key, webhook_id, timestamp, body)
+    expected = standard_webhook_signatures(keys, webhook_id, timestamp, body).split()
     given = headers.get("webhook-signature", "").split()
-    return any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in given)
+    return any(hmac.compare_digest(own.encode(), other.encode()) for own in expected for other in given)

@@ -30,7 +30,7 @@ class WebhookRecipients:
         self._calls = calls
         try:
             secret = settings.webhook_signing_secret
-            self._key = signatures.webhook_key(secret) if secret else None
+            self._keys = signatures.webhook_keys(secret) if secret else ()
         except signatures.SigningKeyError as error:
             raise SettingsError(f"WEBHOOK_SIGNING_SECRET: {error}") from error
 
@@ -65,10 +65,10 @@ class WebhookRecipients:
         return ReceiptDraft(None, {}) if step == "delivered" else None
 
     def _judge(self, request: Request) -> str:
-        if self._key is None or "webhook-signature" not in request.headers:
+        if not self._keys or "webhook-signature" not in request.headers:
             return "unchecked"
         return (
-            "verified" if signatures.is_signed_by(self._key, request.headers, request.body, time.time()) else "forged"
+            "verified" if signatures.is_signed_by(self._keys, request.headers, request.body, time.time()) else "forged"
         )
 
 
