@@ -32,10 +32,16 @@ class Activities:
         self._deliver = deliver
         self._http = http
         self._slots = asyncio.Semaphore(limit)
+        self._owed: set[tuple[str, str, int]] = set()
 
     def dispatch(self, work: Work) -> None:
         """Start the work when a slot is free."""
+        self._owed.add((work.instance_id, work.execution, work.task))
         self._hub.spawn(self._run(work))
+
+    def is_owed(self, instance_id: str, execution: str, task: int) -> bool:
+        """Whether this activity is waiting or running, so that its completion is still to come."""
+        return (instance_id, execution, task) in self._owed
 
     async def _run(self, work: Work) -> None:
         aborts = 0
@@ -48,6 +54,7 @@ class Activities:
                     logger.info("an activity lost its worker and runs again", extra={"activity": work.name})
             await pause_after_abort(aborts)
             aborts += 1
+        self._owed.discard((work.instance_id, work.execution, work.task))
         statements = [remove_work([work.number]), *self._deliver(work.instance_id, work.execution, event)]
         await self._hub.submit(statements)
 

@@ -83,10 +83,11 @@ def arrange(messages: Iterable[Message], replay: ReplayState) -> list[Message]:
 def _place(event: Event, replay: ReplayState) -> int:
     if event["EventType"] == EventType.EXECUTION_STARTED:
         return 0  # the SDK wants it as the second event, whatever was raised before the first turn
-    return 2 if _takes_internal_id(event, replay) else 1
+    return 2 if takes_internal_id(event, replay) else 1
 
 
-def _takes_internal_id(event: Event, replay: ReplayState) -> bool:
+def takes_internal_id(event: Event, replay: ReplayState) -> bool:
+    """Whether the SDK takes an id itself while it reads the event: a failed attempt, or the timer before the next."""
     kind = event["EventType"]
     if kind in _FAILURES:
         return event["TaskScheduledId"] in replay.retries

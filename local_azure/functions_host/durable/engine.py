@@ -8,6 +8,7 @@ instances, their inboxes and the work they are owed. Compatible with azure-funct
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from local_azure.functions_host.durable import instant
 from local_azure.functions_host.durable.activities import Activities
@@ -24,7 +25,9 @@ from local_azure.functions_host.durable.hub import Hub, Invoke
 from local_azure.functions_host.durable.instance import Message, Work
 from local_azure.functions_host.durable.links import Links
 from local_azure.functions_host.durable.operations import Operations
+from local_azure.functions_host.durable.overview import overview
 from local_azure.functions_host.durable.registry import Registry
+from local_azure.functions_host.durable.rewinding import Rewinding
 from local_azure.functions_host.durable.store import Store
 from local_azure.functions_host.durable.timers import Timers
 from local_azure.functions_host.durable.turns import Turns
@@ -89,8 +92,17 @@ class DurableEngine:
         )
         self._turns = Turns(self._hub, self._registry, conclusion, limit=turn_limit)
         self.operations = Operations(self._hub, self._registry, self._endings)
+        self._rewinding = Rewinding(
+            hub=self._hub,
+            registry=self._registry,
+            operations=self.operations,
+            turns=self._turns,
+            activities=self._activities,
+            timers=self._timers,
+            entities=self._entities,
+        )
         self._links = Links(public_base_url, rpc_base_url, task_hub, _system_key(data_dir))
-        self._api = HttpApi(self._links, self.operations, self._entities, self._hub)
+        self._api = HttpApi(self._links, self.operations, self._rewinding, self._entities, self._hub)
 
     @property
     def system_key(self) -> str:
@@ -100,6 +112,10 @@ class DurableEngine:
     def client_payload(self) -> str:
         """The JSON that a ``durableClient`` binding hands to the function."""
         return self._links.client_payload()
+
+    def overview(self, *, limit: int = 25) -> dict[str, Any]:
+        """Running and recently finished instances with their history, JSON-able, for a page that people look at."""
+        return overview(self._hub, task_hub=self._links.task_hub, limit=limit)
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The extension's HTTP API, public (with the system key) and for the SDK (keyless)."""

@@ -25,6 +25,7 @@ from local_azure.functions_host.durable.entities import Entities
 from local_azure.functions_host.durable.hub import Hub
 from local_azure.functions_host.durable.links import PUBLIC_PATH, Links
 from local_azure.functions_host.durable.operations import OperationRefused, Operations
+from local_azure.functions_host.durable.rewinding import Rewinding
 from local_azure.functions_host.durable.routes_entities import EntityRoutes
 from local_azure.functions_host.durable.routes_instances import InstanceRoutes
 from local_azure.functions_host.durable.writer import StoreUnusable
@@ -37,10 +38,12 @@ Handler = Callable[[Request], Awaitable[Response]]
 class HttpApi:
     """An ASGI application."""
 
-    def __init__(self, links: Links, operations: Operations, entities: Entities, hub: Hub) -> None:
+    def __init__(
+        self, links: Links, operations: Operations, rewinding: Rewinding, entities: Entities, hub: Hub
+    ) -> None:
         self._links = links
         self._rpc_port = urlsplit(links.rpc_base_url).port
-        instances = InstanceRoutes(links, operations, hub)
+        instances = InstanceRoutes(links, operations, rewinding, hub)
         self._controllers: dict[str, Handler] = {
             "orchestrators": instances.orchestrators,
             "instances": instances.instances,

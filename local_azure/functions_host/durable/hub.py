@@ -36,6 +36,7 @@ class Hub:
     clock: instant.Clock
     default_version: str | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    is_stopping: bool = False
 
     def now(self) -> str:
         return instant.to_text(self.clock())
@@ -44,7 +45,10 @@ class Hub:
         return self.store.writer.submit(statements)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run the work as a task that ``stop`` ends."""
+        """Run the work as a task that ``stop_tasks`` ends; once that began, leave it to the next start."""
+        if self.is_stopping:
+            work.close()
+            return
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self._finished)
@@ -55,6 +59,7 @@ class Hub:
             logger.error("durable work stopped unexpectedly", exc_info=error)
 
     async def stop_tasks(self) -> None:
+        self.is_stopping = True
         running = list(self.tasks)
         for task in running:
             task.cancel()

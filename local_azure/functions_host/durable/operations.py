@@ -84,8 +84,12 @@ class Operations:
         Raises:
             InstanceNotFound: There is none.
         """
-        await self._hub.store.writer.settled()
-        instance = self._registry.get(instance_id) or self._hub.store.instance(instance_id)
+        while True:
+            instance = self._registry.get(instance_id)
+            await self._hub.store.writer.settled()
+            if self._registry.get(instance_id) is instance:  # else it began or ended while we waited
+                break
+        instance = instance or self._hub.store.instance(instance_id)
         if instance is None:
             raise InstanceNotFound(f"No instance with ID '{instance_id}' found.")
         return instance

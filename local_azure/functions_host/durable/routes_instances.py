@@ -3,22 +3,28 @@
 Status codes as in the extension: 202 while an instance runs, 200 when it is over, 404 unknown, 410 already over.
 """
 
+import asyncio
+
 from local_azure.functions_host.durable.asgi import Request, Response, json_response
 from local_azure.functions_host.durable.hub import Hub
-from local_azure.functions_host.durable.instance import FAILED
+from local_azure.functions_host.durable.instance import COMPLETED, FAILED
 from local_azure.functions_host.durable.json_text import NULL, dumps, loads
 from local_azure.functions_host.durable.links import Links
 from local_azure.functions_host.durable.operations import InstanceNotFound, OperationRefused, Operations
+from local_azure.functions_host.durable.rewinding import Rewinding
 from local_azure.functions_host.durable.selection import Selection
 from local_azure.functions_host.durable.status import status_document
+
+_SHORTEST_POLL_SECONDS = 0.02
 
 
 class InstanceRoutes:
     """The ``orchestrators`` and ``instances`` controllers."""
 
-    def __init__(self, links: Links, operations: Operations, hub: Hub) -> None:
+    def __init__(self, links: Links, operations: Operations, rewinding: Rewinding, hub: Hub) -> None:
         self._links = links
         self._operations = operations
+        self._rewinding = rewinding
         self._hub = hub
 
     async def orchestrators(self, request: Request) -> Response:
@@ -27,7 +33,25 @@ class InstanceRoutes:
             return Response(404)
         instance_id = parts[1] if len(parts) == 2 else None
         new_id = await self._operations.start(parts[0], instance_id, _token(request), version=request.value("version"))
-        return self._accepted(new_id, request)
+        timeout, interval = _seconds(request, "timeout"), _seconds(request, "pollingInterval")
+        if timeout is None or interval is None:
+            return self._accepted(new_id, request)
+        return await self._wait(new_id, timeout, max(interval, _SHORTEST_POLL_SECONDS), request)
+
+    async def _wait(self, instance_id: str, timeout: float, interval: float, request: Request) -> Response:
+        """The output when the instance completes in time, its status when it fails, else the links."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            instance = await self._operations.find(instance_id)
+            if instance.status == COMPLETED:
+                return Response(200, instance.output)
+            if not instance.is_live:
+                status = 500 if instance.status == FAILED else 200
+                return json_response(status, status_document(instance, show_input=True))
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return self._accepted(instance_id, request)
+            await asyncio.sleep(min(interval, left))
 
     def _accepted(self, instance_id: str, request: Request) -> Response:
         links = self._links.of_instance(instance_id, origin=request.origin)
@@ -97,6 +121,8 @@ class InstanceRoutes:
                 await self._operations.suspend(instance_id, reason)
             case "resume":
                 await self._operations.resume(instance_id, reason)
+            case "rewind":
+                await self._rewinding.rewind(instance_id, reason)
             case "restart":
                 with_new_id = request.flag("restartWithNewInstanceId", default=True)
                 return self._accepted(await self._operations.restart(instance_id, with_new_id=with_new_id), request)
@@ -110,6 +136,16 @@ class InstanceRoutes:
             raise OperationRefused("Only application/json request content is supported")
         await self._operations.raise_event(instance_id, event, _token(request))
         return Response(202)
+
+
+def _seconds(request: Request, name: str) -> float | None:
+    text = request.value(name)
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise OperationRefused(f"{name} is no number of seconds: {text!r}") from error
 
 
 def _token(request: Request) -> str:

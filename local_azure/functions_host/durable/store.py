@@ -20,7 +20,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS inst (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT, status TEXT NOT NULL, input TEXT NOT NULL,
   output TEXT NOT NULL, custom TEXT NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL,
-  execution TEXT NOT NULL, parent_id TEXT, parent_execution TEXT, parent_task INTEGER, replay TEXT NOT NULL);
+  execution TEXT NOT NULL, parent_id TEXT, parent_execution TEXT, parent_task INTEGER, replay TEXT NOT NULL,
+  events INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS inst_created ON inst (created, id);
 CREATE INDEX IF NOT EXISTS inst_updated ON inst (updated);
 CREATE INDEX IF NOT EXISTS inst_live ON inst (status) WHERE status IN ('Pending', 'Running', 'Suspended');
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS ent (id TEXT PRIMARY KEY, state TEXT NOT NULL, update
 
 _COLUMNS = (
     "id, name, version, status, input, output, custom, created, updated, execution, "
-    "parent_id, parent_execution, parent_task, replay"
+    "parent_id, parent_execution, parent_task, replay, events"
 )
 _LIVE = "status IN ('Pending', 'Running', 'Suspended')"
 
@@ -142,6 +143,7 @@ def _instance(row: tuple[Any, ...]) -> Instance:
         parent=parent,
         replay=ReplayState.from_text(row[13]),
         history=None,
+        history_length=row[14],
     )
 
 
@@ -162,6 +164,7 @@ def put_instance(instance: Instance) -> Statement:
         parent.execution if parent else None,
         parent.task if parent else None,
         instance.replay.to_text(),
+        instance.history_length,
     )
     marks = ", ".join("?" * len(row))
     return f"INSERT OR REPLACE INTO inst ({_COLUMNS}) VALUES ({marks})", [row]  # noqa: S608 - constants
@@ -175,9 +178,11 @@ def update_instance(instance: Instance) -> Statement:
         instance.custom_status,
         instance.updated,
         instance.replay.to_text(),
+        instance.history_length,
         instance.id,
     )
-    return "UPDATE inst SET status = ?, output = ?, custom = ?, updated = ?, replay = ? WHERE id = ?", [row]
+    columns = "status = ?, output = ?, custom = ?, updated = ?, replay = ?, events = ?"
+    return f"UPDATE inst SET {columns} WHERE id = ?", [row]  # noqa: S608 - constants
 
 
 def add_history(instance_id: str, first: int, events: list[str]) -> Statement:

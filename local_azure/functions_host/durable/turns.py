@@ -89,10 +89,20 @@ class Turns:
             return self._hub.submit([])  # terminated, purged or replaced meanwhile: the outcome no longer matters
         return self._conclusion.conclude(instance, Episode(messages, events, now), outcome)
 
+    async def replayed(self, instance: Instance, new_events: list[str]) -> Outcome:
+        """The outcome of the orchestrator over a given history; nothing follows from it."""
+        aborts = 0
+        while True:
+            try:
+                async with self._slots:
+                    return await self._invoke(instance, new_events)
+            except ABORTED:
+                await pause_after_abort(aborts)
+                aborts += 1
+
     async def _invoke(self, instance: Instance, new_events: list[str]) -> Outcome:
         if instance.history is None:
             instance.history = self._hub.store.history(instance.id)
-            instance.history_length = len(instance.history)
         if instance.history_length < LONG_HISTORY <= instance.history_length + len(new_events):
             logger.warning("a history grew long; use sub-orchestrations", extra={"instance_id": instance.id})
         payload = _trigger_payload(instance, new_events)

@@ -54,7 +54,8 @@ class TaskHub:
 async def running_hub(data_dir: Path, invoke: Any = None, **options: Any) -> AsyncIterator[TaskHub]:
     """An engine on a free port; stopped at the end."""
     invoker = InProcessInvoker()
-    with socket.socket() as listener:
+    # Without the protocol asyncio leaves Nagle's algorithm on, and every answer waits 40 ms for an acknowledgement.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(256)
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -32,6 +32,13 @@ async def square(value: int) -> int:
     return value * value
 
 
+@app.activity_trigger(input_name="value")
+async def late_square(value: int) -> int:
+    """Ends after a while that depends on the value, so that completions come in another order than calls."""
+    await asyncio.sleep(value * 37 % 10 / 1000)
+    return value * value
+
+
 @app.activity_trigger(input_name="plan")
 def flaky(plan: dict) -> str:
     """Fails as often as the plan says, by key."""
@@ -129,7 +136,7 @@ def parent(context: df.DurableOrchestrationContext):
     named = yield context.call_sub_orchestrator("describe", 7, instance_id=f"{context.instance_id}-child")
     try:
         yield context.call_sub_orchestrator("failing", "child")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the SDK raises plain exceptions
         return [results, named, str(error)]
     return "the child did not fail"
 
@@ -210,7 +217,7 @@ def entity_user(context: df.DurableOrchestrationContext):
     both = yield context.task_all([context.call_entity(counter, "get"), context.call_activity("square", 3)])
     try:
         yield context.call_entity(counter, "fail")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the SDK raises plain exceptions
         return [*both, str(error)]
     return "the entity did not fail"
 
@@ -233,6 +240,98 @@ def counter(context: df.DurableEntityContext):
             raise ValueError("entity says no")
         case "delete":
             context.destruct_on_exit()
+
+
+@app.orchestration_trigger(context_name="context")
+def cleans_up_then_fails(context: df.DurableOrchestrationContext):
+    """Three activities side by side, one of which fails at first; the error is caught, cleaned up after, raised."""
+    key = context.get_input()
+    try:
+        done = yield context.task_all(
+            [
+                context.call_activity("square", 3),
+                context.call_activity("flaky", {"key": key, "failures": 1}),
+                context.call_activity("square", 4),
+            ]
+        )
+    except Exception as error:
+        yield context.call_activity("echo", "clean up")
+        raise ValueError("cleaned up") from error
+    return [*done, (yield context.call_activity("square", 5))]
+
+
+@app.orchestration_trigger(context_name="context")
+def parent_of_calls_flaky(context: df.DurableOrchestrationContext):
+    return ["parent", (yield context.call_sub_orchestrator("calls_flaky", context.get_input()))]
+
+
+@app.orchestration_trigger(context_name="context")
+def forgets_a_slow_activity(context: df.DurableOrchestrationContext):
+    """Ends while an activity is still to run."""
+    yield context.task_any([context.call_activity("slow", 0.2), context.call_activity("echo", 1)])
+    return "done"
+
+
+@app.orchestration_trigger(context_name="context")
+def many_slow(context: df.DurableOrchestrationContext):
+    yield context.task_all([context.call_activity("slow", 0.03) for _ in range(context.get_input())])
+
+
+@app.orchestration_trigger(context_name="context")
+def runs_a_plan(context: df.DurableOrchestrationContext):
+    """Carries out a generated plan: the test knows what it must return."""
+    results, background = [], []
+    for kind, value in context.get_input():
+        if kind == "background":  # goes on being retried while the plan goes on
+            background.append(_task(context, value[0]))
+            yield context.task_any([background[-1], _task(context, value[1])])
+            results.append("in the background")
+        else:
+            results.append((yield from _take_step(context, kind, value)))
+    for task in background:
+        results.append((yield task))  # noqa: PERF401 - a comprehension cannot yield
+    return results
+
+
+def _task(context: df.DurableOrchestrationContext, leaf: list):
+    kind, value = leaf
+    options = df.RetryOptions(1, 4)
+    match kind:
+        case "square":
+            return context.call_activity("late_square", value)
+        case "retry":
+            return context.call_activity_with_retry("flaky", options, value)
+        case "sub":
+            return context.call_sub_orchestrator("say_hello", value)
+        case "sub_retry":
+            return context.call_sub_orchestrator_with_retry("calls_flaky", options, value)
+        case "entity":
+            return context.call_entity(df.EntityId("Counter", f"{context.instance_id}-{value}"), "get")
+        case "all":
+            return context.task_all([_task(context, child) for child in value])
+
+
+def _take_step(context: df.DurableOrchestrationContext, kind: str, value: Any):
+    if kind == "signal":
+        context.signal_entity(df.EntityId("Counter", "signalled"), "add", value)
+        return "signalled"
+    if kind == "timer":
+        yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=value))
+        return "waited"
+    if kind == "race":
+        timer = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+        task = _task(context, value)
+        yield context.task_any([timer, task])
+        timer.cancel()
+        return task.result
+    if kind == "split":  # scheduled together, awaited one after the other
+        tasks = [_task(context, child) for child in value]
+        yield context.task_any(tasks)
+        results = []
+        for task in tasks:
+            results.append((yield task))  # noqa: PERF401 - a comprehension cannot yield
+        return results
+    return (yield _task(context, [kind, value]))
 
 
 class InProcessInvoker:

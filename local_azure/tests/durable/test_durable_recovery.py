@@ -43,6 +43,7 @@ async def test_every_instance_survives_a_sigkill(tmp_path: Path):
     assert len(ids) == 500
 
     async with running_hub(tmp_path) as hub:
+        interrupted = hub.engine.overview()
         for instance_id in ids:
             if instance_id.startswith("approval"):
                 status = await hub.client.get_status(instance_id)
@@ -51,6 +52,8 @@ async def test_every_instance_survives_a_sigkill(tmp_path: Path):
         statuses = [await hub.finished(instance_id, 30) for instance_id in ids]
         left = hub.engine._store.query("SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM work)").fetchone()
 
+    assert interrupted["counts"]["Running"] > 50  # it was killed in the middle of something
+    assert interrupted["owed"]["activities"] > 0
     assert {status.runtime_status.value for status in statuses} == {"Completed"}
     assert left == (0, 0)
 
