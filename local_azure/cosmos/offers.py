@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from local_azure.cosmos import rids
 from local_azure.cosmos.catalog import Catalog, Database, Offer
 from local_azure.cosmos.container import Container
 from local_azure.cosmos.errors import bad_request, not_found
@@ -36,7 +37,7 @@ def _checked(throughput: Any) -> int:
 
 
 def _resource(rid: str, self_link: str, offer: Offer, changed_at: int) -> dict[str, Any]:
-    name = rid.replace("=", "").replace("-", "").replace("+", "")[:4] + "T"
+    name = rids.decode(rid)[-4:].hex()
     return {
         "id": name,
         "_rid": name,

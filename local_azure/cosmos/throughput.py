@@ -1,8 +1,8 @@
 """The request-unit budget: each physical range gets an equal part of the offer each second.
 
 Off unless asked for (`--enforce-throughput` or `POST /_emulator/throughput`). As in the service, a request is admitted
-while anything is left and its charge may overdraw the budget; the next ones get 429 with the time until it is positive
-again. At most one second of budget is saved up (burst capacity is not modelled).
+while anything is left in the current second and its charge may overdraw the budget; the next ones get 429 with the time
+until a second with something left. Unused units are not saved up (burst capacity is not modelled).
 """
 
 import math
@@ -24,7 +24,7 @@ class Throughput:
         self.catalog = catalog
         self.clock = clock
         self.enforced = False
-        self._left: dict[tuple[str, int], tuple[float, float]] = {}
+        self._left: dict[tuple[str, int], tuple[float, int]] = {}
 
     def _rate(self, container: Container) -> tuple[str, float]:
         """(budget name, request units each second and range)."""
@@ -42,10 +42,12 @@ class Throughput:
         return int(range_id) if range_id is not None and range_id.isdigit() else None
 
     def _now_left(self, name: str, index: int, rate: float) -> float:
-        now = self.clock()
-        left, at = self._left.get((name, index), (rate, now))
-        left = min(rate, left + (now - at) * rate)
-        self._left[name, index] = (left, now)
+        """What is left in this second; an overdraft is taken from the following ones."""
+        second = int(self.clock())
+        left, at = self._left.get((name, index), (rate, second))
+        if second > at:
+            left = min(rate, min(left, 0.0) + rate * (second - at))
+        self._left[name, index] = (left, second)
         return left
 
     def admit(self, call: Call) -> None:
@@ -57,8 +59,9 @@ class Throughput:
         name, rate = self._rate(container)
         left = self._now_left(name, index, rate)
         if left <= 0:
-            wait_ms = math.ceil(-left / rate * 1000) + 1
-            raise CosmosError(429, "Request rate is large.", OUT_OF_BUDGET, wait_ms)
+            now = self.clock()
+            seconds = int(now) + 1 + math.floor(-left / rate) - now
+            raise CosmosError(429, "Request rate is large.", OUT_OF_BUDGET, math.ceil(seconds * 1000))
 
     def spend(self, call: Call, charge: float) -> None:
         container = call.container
@@ -66,4 +69,4 @@ class Throughput:
         if container is None or index is None:
             return
         name, rate = self._rate(container)
-        self._left[name, index] = (self._now_left(name, index, rate) - charge, self.clock())
+        self._left[name, index] = (self._now_left(name, index, rate) - charge, int(self.clock()))

@@ -21,6 +21,7 @@ class EmulatorProcess:
         )
         line = self.process.stdout.readline()
         assert line.startswith("ready: "), line
+        self.ready_line = line
         self.url = line.split(" on ")[1].split()[0]
         self.port = int(self.url.rsplit(":", 1)[1])
 
