@@ -1,7 +1,6 @@
 """One request as the emulator understands it: operation, container, scope; and the headers of its answer."""
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 import orjson
 
@@ -103,8 +102,8 @@ def container_headers(
         epk = scope.key.epk if scope.key is not None else scope.low
     index = range_index(container.ranges, epk)
     headers += [
-        (b"x-ms-alt-content-path", quote(container.content_path).encode()),
-        (b"x-ms-content-path", container.rid.encode()),
+        (b"x-ms-alt-content-path", container.quoted_path),
+        (b"x-ms-content-path", container.rid_text),
         (b"x-ms-session-token", b"%d:-1#%d" % (index, container.range_lsns[index])),
         (b"x-ms-documentdb-partitionkeyrangeid", b"%d" % index),
         (b"lsn", b"%d" % container.lsn),

@@ -5,6 +5,7 @@ it survives restarts because deletes note it in the catalogue (`lsn_floor`) and 
 """
 
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -33,7 +34,8 @@ class Container:
         self.id, self.rid, self.created_at, range_count, definition, lsn_floor, rid_floor = row
         self.ranges = make_ranges(range_count)
         self.rid_bytes = rids.decode(self.rid)
-        self.content_path = f"dbs/{self.database_id}/colls/{self.id}"
+        self.quoted_path = quote(f"dbs/{self.database_id}/colls/{self.id}").encode()
+        self.rid_text = self.rid.encode()
         self.self_link = f"dbs/{self.database_rid}/colls/{self.rid}/"
         self._etag_salt = self.rid_bytes[4:6].hex()
         self.use_definition(orjson.loads(definition))

@@ -99,7 +99,7 @@ def _plan(call: Call, container: Container) -> Response:
 
 def _feed_body(container: Container, documents: list[bytes]) -> bytes:
     return b'{"_rid":"%b","Documents":[%b],"_count":%d}' % (
-        container.rid.encode(),
+        container.rid_text,
         b",".join(documents),
         len(documents),
     )

@@ -59,6 +59,7 @@ class KeyDefinition:
         self.paths = tuple(split_path(path) for path in paths)
         self._single = self.paths[0][0] if len(paths) == 1 and len(self.paths[0]) == 1 else None
         self._by_header: dict[bytes, PartitionKey] = {}
+        self.patchable: dict[str, tuple[str, ...]] = {}  # patch paths already found to be allowed, split
 
     def from_header(self, header: bytes) -> PartitionKey:
         key = self._by_header.get(header)

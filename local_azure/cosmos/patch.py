@@ -14,19 +14,13 @@ from local_azure.cosmos.partition_key import KeyDefinition
 MAX_OPERATIONS = 10
 _ABSENT = object()
 _FIXED = {"id", *SYSTEM_PROPERTIES}
-_parts_of: dict[str, tuple[str, ...]] = {}
+_KEPT_PATHS = 10_000
 
 
 def parse_path(path: Any) -> tuple[str, ...]:
-    parts = _parts_of.get(path) if isinstance(path, str) else None
-    if parts is None:
-        if not isinstance(path, str) or not path.startswith("/") or path == "/":
-            raise bad_request(f"The patch path {path!r} is not valid; it starts with '/' and names a property.")
-        parts = tuple(part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/"))
-        if len(_parts_of) > 10_000:
-            _parts_of.clear()
-        _parts_of[path] = parts
-    return parts
+    if not isinstance(path, str) or not path.startswith("/") or path == "/":
+        raise bad_request(f"The patch path {path!r} is not valid; it starts with '/' and names a property.")
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/"))
 
 
 def _parent(document: dict[str, Any], parts: tuple[str, ...]) -> Any:
@@ -114,11 +108,17 @@ _WITH_VALUE = {"add": _add, "set": _set, "replace": _replace, "incr": _increment
 
 
 def _checked(path: Any, key: KeyDefinition) -> tuple[str, ...]:
+    parts = key.patchable.get(path) if isinstance(path, str) else None
+    if parts is not None:
+        return parts
     parts = parse_path(path)
     if parts[0] in _FIXED:
         raise bad_request(f"'{parts[0]}' cannot be patched: it is the id or a system property.")
     if key.contains_path(parts):
         raise bad_request("Partition key paths cannot be patched.")
+    if len(key.patchable) > _KEPT_PATHS:
+        key.patchable.clear()
+    key.patchable[path] = parts
     return parts
 
 

@@ -15,8 +15,8 @@ from local_azure.cosmos.sql.parser import parse_predicate
 from local_azure.cosmos.sql.select import compile_subquery
 
 _LITERAL = re.compile(
-    r"""(?P<keep>\[\s*(?:'[^'\\]*'|"[^"\\]*"|\d+)\s*\]|[A-Za-z_$@][A-Za-z0-9_$]*)"""
-    r"""|(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)""",
+    r"""(?P<keep>\[\s*(?:'[^'\\]*'|"[^"\\]*"|\d+)\s*\])|(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+    r"""|(?<![\w$@.])(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])""",
     re.DOTALL,
 )
 
