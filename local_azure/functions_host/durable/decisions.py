@@ -272,6 +272,8 @@ def entity_id_of(text: str, functions: DurableFunctions) -> str:
         ActionRefused: The app has no such entity.
     """
     _, name, key = text.split("@", 2)
+    if not key or not key.isprintable():
+        raise ActionRefused("An entity's key is not empty and has no control characters.")
     if functions.entity(name) is None:
         raise ActionRefused(missing_function("entity", name, functions.entities))
     return f"@{name.lower()}@{key}"
@@ -279,6 +281,11 @@ def entity_id_of(text: str, functions: DurableFunctions) -> str:
 
 def _group(kind: str, action: Action) -> RetryGroup:
     options = action.get("retryOptions") or {}
+    for name in ("functionName", "input", "instanceId", "version"):
+        if not isinstance(action.get(name), str | None) or (name == "functionName" and not action.get(name)):
+            raise ActionRefused(f"The orchestrator's action has a {name} that is no text: {action.get(name)!r}")
+    if not str(action.get("version") or "").isprintable():
+        raise ActionRefused("A version has no control characters.")
     return RetryGroup(
         kind=kind,
         name=action["functionName"],

@@ -36,6 +36,8 @@ class EntityRoutes:
     async def _signal(self, name: str, key: str, request: Request) -> Response:
         if self._hub.functions.entity(name) is None:
             raise OperationRefused(missing_function("entity", name, self._hub.functions.entities))
+        if not key.isprintable():
+            raise OperationRefused("An entity's key has no control characters.")
         operation = "delete" if request.method == "DELETE" else request.value("op") or ""
         await self._hub.submit(self._entities.send(signal(_entity_id(name, key), operation, _token(request))))
         return Response(202)

@@ -36,16 +36,21 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="durable-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last: asyncio.Future[None] | None = None
+        self._failure: str | None = None
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def submit(self, statements: Iterable[Statement]) -> asyncio.Future[None]:
-        """A future that is done when the statements are committed."""
-        if self._loop is None:
-            message = "the durable store is not started"
-            raise StoreUnusable(message)
+        """A future that is done when the statements are committed.
+
+        Raises:
+            StoreUnusable: The store was not started, or an earlier write failed: what is on disk is whole, and later
+                writes must not follow a gap. A restart takes up what is on disk.
+        """
+        if self._loop is None or self._failure is not None:
+            raise StoreUnusable(self._failure or "the durable store is not started")
         future: asyncio.Future[None] = self._loop.create_future()
         self._last = future
         self._queue.put((list(statements), future))
@@ -84,18 +89,20 @@ class Writer:
     def _commit(
         self, connection: sqlite3.Connection, groups: list[tuple[list[Statement], asyncio.Future[None]]]
     ) -> None:
-        outcomes: list[tuple[asyncio.Future[None], BaseException | None]] = []
+        outcomes: list[tuple[asyncio.Future[None], StoreUnusable | None]] = []
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for statements, future in groups:
-                outcomes.append((future, _write_group(connection, statements)))
-            connection.execute("COMMIT")
+            if self._failure is None:
+                connection.execute("BEGIN IMMEDIATE")
+                for statements, future in groups:
+                    outcomes.append((future, _write_group(connection, statements)))
+                connection.execute("COMMIT")
         except sqlite3.Error as error:
-            logger.exception("the durable store could not commit")
+            logger.exception("the durable store could not be written; the engine stops")
+            self._failure = str(error)
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            failure = StoreUnusable(str(error))
-            outcomes = [(future, failure) for _, future in groups]
+        if self._failure is not None:
+            outcomes = [(future, StoreUnusable(self._failure)) for _, future in groups]
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_resolve, outcomes)
 
@@ -108,12 +115,13 @@ def open_connection(path: Path, *, synchronous: str = "NORMAL") -> sqlite3.Conne
     return connection
 
 
-def _write_group(connection: sqlite3.Connection, statements: list[Statement]) -> BaseException | None:
+def _write_group(connection: sqlite3.Connection, statements: list[Statement]) -> StoreUnusable | None:
+    """Write one group; values that SQLite cannot hold spoil only their own group, a failing disk raises."""
     connection.execute("SAVEPOINT unit")
     try:
         for sql, rows in statements:
             connection.executemany(sql, rows)
-    except (sqlite3.Error, ValueError, OverflowError) as error:
+    except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, ValueError) as error:
         logger.exception("a group of durable writes was refused")
         connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
@@ -122,7 +130,7 @@ def _write_group(connection: sqlite3.Connection, statements: list[Statement]) ->
     return None
 
 
-def _resolve(outcomes: list[tuple[asyncio.Future[None], BaseException | None]]) -> None:
+def _resolve(outcomes: list[tuple[asyncio.Future[None], StoreUnusable | None]]) -> None:
     for future, failure in outcomes:
         if future.done():
             continue

@@ -129,6 +129,26 @@ def two_waits(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
+def works_then_waits_twice(context: df.DurableOrchestrationContext):
+    yield context.call_activity("slow", 0.1)
+    first = yield context.wait_for_external_event("note")
+    second = yield context.wait_for_external_event("note")
+    return [first, second]
+
+
+@app.orchestration_trigger(context_name="context")
+def forgets_to_yield(context: df.DurableOrchestrationContext):
+    context.call_activity("hello", "never")
+    context.set_custom_status(0)
+    return (yield context.call_activity("echo", "only this"))
+
+
+@app.orchestration_trigger(context_name="context")
+def starts_child_under(context: df.DurableOrchestrationContext):
+    return (yield context.call_sub_orchestrator("say_hello", "x", instance_id=context.get_input()))
+
+
+@app.orchestration_trigger(context_name="context")
 def parent(context: df.DurableOrchestrationContext):
     """Children side by side, one with its own id, one failing and caught."""
     names = context.get_input()
@@ -318,6 +338,11 @@ def _take_step(context: df.DurableOrchestrationContext, kind: str, value: Any):
     if kind == "timer":
         yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=value))
         return "waited"
+    if kind == "exhausted":
+        try:
+            yield _task(context, ["retry", value])
+        except Exception:  # noqa: BLE001 - the SDK raises plain exceptions
+            return "gave up"
     if kind == "race":
         timer = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
         task = _task(context, value)

@@ -27,7 +27,7 @@ class Planner:
         return [step for step, _ in made], [result for _, result in made] + self._background
 
     def _step(self) -> tuple[list, Any]:
-        match self._random.choice(["leaf", "all", "race", "split", "background", "signal", "timer"]):
+        match self._random.choice(["leaf", "all", "race", "split", "background", "exhausted", "signal", "timer"]):
             case "all":
                 return self._all(depth=0)
             case "race":
@@ -40,6 +40,8 @@ class Planner:
                 task, result = self._retried("retry")
                 self._background.append(result)
                 return ["background", [task, self._leaf()[0]]], "in the background"
+            case "exhausted":
+                return ["exhausted", self._retried("retry")[0][1] | {"failures": 9}], "gave up"
             case "signal":
                 return ["signal", 1], "signalled"
             case "timer":

@@ -71,17 +71,40 @@ async def test_the_timer_wins_when_no_event_comes(hub: TaskHub):
     assert await hub.output("approval", 0.05) == ["timeout", None]
 
 
-async def test_an_event_raised_before_the_wait_is_kept(hub: TaskHub):
-    instance_id = unique("early")
-    await hub.client.start_new("two_waits", instance_id)
-    await hub.client.raise_event(instance_id, "note", 1)
-    status = await hub.until(instance_id, lambda status: status.runtime_status.value in ("Completed", "Running"))
-    if status.runtime_status.value == "Running":
-        await hub.client.raise_event(instance_id, "note", 2)
+@pytest.mark.parametrize(("raised", "taken"), [([1], ["1", "1"]), ([1, 2], ["2", "2"])])
+async def test_events_raised_before_the_wait_are_kept_as_the_sdk_keeps_them(hub: TaskHub, raised: list, taken: list):
+    """The last one of a name is handed to every later wait of that name."""
+    instance_id = await hub.client.start_new("works_then_waits_twice")
+    for value in raised:
+        await hub.client.raise_event(instance_id, "note", value)
+
+    assert (await hub.finished(instance_id)).output == taken
+
+
+async def test_a_task_that_is_not_yielded_is_never_scheduled_and_a_falsy_status_is_dropped(hub: TaskHub):
+    before = runs["hello"]
+    instance_id = await hub.client.start_new("forgets_to_yield")
     status = await hub.finished(instance_id)
 
-    assert status.runtime_status.value == "Completed"
-    assert status.output[0] in ("1", "2")
+    assert (status.output, status.custom_status, runs["hello"]) == ("only this", None, before)
+
+
+async def test_a_timer_follows_every_failed_attempt_also_the_last(hub: TaskHub):
+    plan = {"key": unique("timers"), "failures": 9, "attempts": 3}
+    instance_id = await hub.client.start_new("retrying", client_input=plan)
+    await hub.finished(instance_id)
+    history = (await hub.client.get_status(instance_id, show_history=True)).historyEvents
+
+    assert [entry["EventType"] for entry in history[1:-1]] == ["TaskFailed", "TimerFired"] * 3
+
+
+async def test_a_child_cannot_take_the_id_of_a_live_instance_nor_a_malformed_one(hub: TaskHub):
+    taken = await hub.client.start_new("approval", client_input=3600)
+    for child_id, complaint in ((taken, "already running"), ("@no", "must not start"), ("\ud800", "must not contain")):
+        instance_id = await hub.client.start_new("starts_child_under", client_input=child_id)
+        status = await hub.finished(instance_id)
+        assert status.runtime_status.value == "Failed"
+        assert complaint in status.output
 
 
 async def test_custom_status_is_visible_while_the_instance_waits(hub: TaskHub):

@@ -83,7 +83,34 @@ async def test_a_lost_worker_is_not_the_functions_failure(make_hub: MakeHub):
     hub = await make_hub(invoke=invoke)
 
     assert await hub.output("say_hello", "Ada") == "Hello Ada"
-    assert losses["activity"] == losses["orchestrator"] == 0
+    assert await hub.output("entity_user", "lost") == [8, 9, "entity says no"]
+    assert losses == {"orchestrator": 0, "activity": 0, "entity": 0}
+
+
+async def test_events_kept_by_continue_as_new_survive_a_restart(tmp_path: Path):
+    instance_id = unique("collector")
+    async with running_hub(tmp_path) as hub:
+        await hub.client.start_new("event_collector", instance_id)
+        for value in range(3):
+            await hub.client.raise_event(instance_id, "item", value)
+    async with running_hub(tmp_path) as hub:
+        for value in (3, 4):
+            await hub.client.raise_event(instance_id, "item", value)
+
+        assert sorted((await hub.finished(instance_id)).output) == ["0", "1", "2", "3", "4"]
+
+
+async def test_an_instance_is_terminated_right_after_a_restart(tmp_path: Path):
+    instance_id = unique("terminated")
+    async with running_hub(tmp_path) as hub:
+        await hub.client.start_new("approval", instance_id, 3600)
+        await hub.until(instance_id, lambda status: status.runtime_status.value == "Running")
+    async with running_hub(tmp_path) as hub:
+        await hub.client.terminate(instance_id, "enough")
+        status = await hub.client.get_status(instance_id, show_history=True)
+
+    assert status.output == "enough"
+    assert status.historyEvents[-1]["EventType"] == "ExecutionTerminated"
 
 
 async def test_a_second_engine_on_the_same_task_hub_is_refused(make_hub: MakeHub, tmp_path: Path):
