@@ -15,8 +15,7 @@ def banner(parts: Sequence[Part], folder: DataFolder, chosen: Mapping[str, str])
         ("logs", f"{folder.path / 'logs'}/<part>.log"),
         ("stop", "Ctrl-C"),
     ]
-    if chosen:
-        rows.append(("own settings", ", ".join(f"{name} ({source})" for name, source in sorted(chosen.items()))))
+    rows += [("own setting", f"{name}, from {source}") for name, source in sorted(chosen.items())]
     width = max(len(title) for title, _ in rows)
     lines = [f"  {title.ljust(width)}  {text}" for title, text in rows]
     rule = "─" * min(100, max(map(len, lines)))

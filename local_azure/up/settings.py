@@ -39,7 +39,7 @@ class BadLocalSettings(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings by name, the process environment they came from, and which names a person chose."""
+    """All settings by name, the process environment they came from, and which of them a person changed."""
 
     values: Mapping[str, str]
     environment: Mapping[str, str]
@@ -87,8 +87,10 @@ def resolve_settings(
     generated = {**keys, **_addresses(with_keys, ports, tenant_id)}
     known = {**generated, **local_settings}
     own = {name: environment[name] for name in known if name in environment}
-    chosen = dict.fromkeys(local_settings, "local.settings.json") | dict.fromkeys(own, "the environment")
-    return Settings(values={**known, **own}, environment=environment, chosen=chosen)
+    values = {**known, **own}
+    sources = dict.fromkeys(local_settings, "local.settings.json") | dict.fromkeys(own, "the environment")
+    chosen = {name: source for name, source in sources.items() if values[name] != generated.get(name)}
+    return Settings(values=values, environment=environment, chosen=chosen)
 
 
 def _addresses(keys: Mapping[str, str], ports: Ports, tenant_id: str) -> dict[str, str]:
