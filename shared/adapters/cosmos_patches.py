@@ -15,7 +15,7 @@ from shared.domain.chunk import ChunkItem
 from shared.domain.identifiers import AttemptRef, PartitionKey, TenantId
 from shared.domain.notification import Attempt, HistoryEntry
 from shared.domain.outcome import Nudge, Outcome, StatusChange
-from shared.domain.status import DeliveryStatus, overtaken_by
+from shared.domain.status import DeliveryStatus, is_outcome, overtaken_by
 
 _MAX_OPERATIONS = 10
 _CLAIMABLE = (DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYING)
@@ -57,8 +57,21 @@ def claim(
     )
 
 
+def _recordable_from(status: DeliveryStatus) -> tuple[DeliveryStatus, ...]:
+    """Where a delivery may stand for its claim's holder to record ``status``.
+
+    A holder can be slower than the sweeper's patience with it. Its word still counts where the sweeper only guessed:
+    an outcome even when the next attempt is planned already, since it saves the customer a second message.
+    """
+    if is_outcome(status):
+        return (DeliveryStatus.SENDING, DeliveryStatus.IN_DOUBT, DeliveryStatus.RETRYING)
+    if status is DeliveryStatus.RETRYING:
+        return (DeliveryStatus.SENDING, DeliveryStatus.IN_DOUBT)
+    return (DeliveryStatus.SENDING,)
+
+
 def outcome(record: Outcome) -> Patch:
-    """Sending → what the attempt came to, by the holder of the claim."""
+    """Sending (or in doubt, as the sweeper guessed) → what the attempt came to, by the holder of the claim."""
     here = f"/deliveries/{record.channel}"
     attempt = record.attempt
     entry = HistoryEntry(record.at, record.channel, record.status, attempt.number, attempt.provider, attempt.reason)
@@ -78,12 +91,15 @@ def outcome(record: Outcome) -> Patch:
         record.tracking_id,
         operations,
         f"from c where c.deliveries.{record.channel}.claimId = '{record.claim_id}' "
-        f"and c.deliveries.{record.channel}.status = '{DeliveryStatus.SENDING.value}'",
+        f"and c.deliveries.{record.channel}.status in ({_one_of(_recordable_from(record.status))})",
     )
 
 
 def attempt_only(record: Outcome) -> Patch:
-    """The attempt's own record alone, when the delivery has meanwhile gone further by a receipt."""
+    """The attempt's own record alone, when the delivery has meanwhile gone further by a receipt.
+
+    Only while the attempt is unfinished: an outcome whose answer was lost is recorded again and must not show twice.
+    """
     here = f"/deliveries/{record.channel}"
     attempt = record.attempt
     operations = [
@@ -98,7 +114,8 @@ def attempt_only(record: Outcome) -> Patch:
     return Patch(
         record.tracking_id,
         operations,
-        f"from c where c.deliveries.{record.channel}.claimId = '{record.claim_id}'",
+        f"from c where c.deliveries.{record.channel}.claimId = '{record.claim_id}' "
+        f"and not is_defined(c.deliveries.{record.channel}.attempts[{attempt.number - 1}].finishedAt)",
     )
 
 
