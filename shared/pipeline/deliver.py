@@ -18,7 +18,15 @@ from shared.contracts.events import NotificationStatus, StatusItem
 from shared.domain import verdict
 from shared.domain.chunk import Chunk
 from shared.domain.content import Content
-from shared.domain.errors import InDoubt, ProviderError, Rejected, TemplateUnusable, Transient
+from shared.domain.errors import (
+    InDoubt,
+    ProviderError,
+    PublishFailed,
+    Rejected,
+    StoreUnavailable,
+    TemplateUnusable,
+    Transient,
+)
 from shared.domain.notification import Attempt, Delivery, Notification
 from shared.domain.outcome import Claimed, ClaimRefusal, NotClaimed, Outcome
 from shared.domain.status import DeliveryStatus
@@ -61,14 +69,20 @@ async def _attempt_all(chunk: Chunk, claimed: Sequence[Notification], claim_id: 
     pending = {
         asyncio.create_task(_attempt(notification, chunk.channel, claim_id, services)) for notification in claimed
     }
+    failure: PublishFailed | StoreUnavailable | None = None
     try:
         while pending:
             done, pending = await asyncio.wait(pending, timeout=_RECORD_EVERY_SECONDS)
             if done:
-                await _record([task.result() for task in done], chunk, services)
+                try:
+                    await _record([task.result() for task in done], chunk, services)
+                except (PublishFailed, StoreUnavailable) as error:
+                    failure = error  # the others are still being sent: to stop them now would leave them in doubt
     finally:
         for task in pending:
             task.cancel()
+    if failure:
+        raise failure
 
 
 async def _record(results: Sequence[tuple[Notification, Outcome]], chunk: Chunk, services: Services) -> None:
@@ -197,7 +211,7 @@ def _status_event(chunk: Chunk, outcomes: Sequence[Outcome], services: Services)
 async def _announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services: Services) -> None:
     """Says again what an earlier copy of the message recorded and may have died before saying."""
     wanted = {item.tracking_id: item.attempt for item in chunk.items}
-    outcomes = []
+    outcomes, given_up = [], []
     for answer in refused:
         if answer.refusal is ClaimRefusal.UNKNOWN:
             logger.warning("No such notification", extra={"tracking_id": answer.tracking_id})
@@ -216,6 +230,9 @@ async def _announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services:
                     due_at=delivery.due_at,
                 )
             )
+            if delivery.status is DeliveryStatus.FAILED and delivery.reason == verdict.EXHAUSTED:
+                given_up.append((answer.notification, chunk.channel, delivery.attempts))
+    await dead_letter(given_up, services)
     if outcomes:
         awaited = any(answer.notification.awaited for answer in refused if answer.notification)
         await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)

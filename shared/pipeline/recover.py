@@ -111,19 +111,20 @@ async def _make(moves: Sequence[_Move], services: Services) -> int:
 
 async def _make_together(partition: PartitionKey, moves: Sequence[_Move], services: Services) -> int:
     # Published before it is written down: while the broker is away, nothing counts as swept. A message too many is
-    # harmless (its claim is refused); one too few would wait for the next sweep.
+    # harmless (its claim is refused); one too few would wait for the next sweep. Nobody sweeps a failed delivery
+    # again, so its dead letter goes out first as well; at worst a receipt in that instant makes it needless.
     await publish_chunks(_chunks([move for move in moves if move.nudge.status is move.nudge.was]), services)
-    done = await services.notifications.record_nudges(partition, [move.nudge for move in moves])
-    won = [move for move, is_ours in zip(moves, done, strict=True) if is_ours]
-    await publish_chunks(_chunks([move for move in won if move.nudge.status is not move.nudge.was]), services)
     await dead_letter(
         [
             (move.notification, move.delivery.channel, move.delivery.attempts)
-            for move in won
+            for move in moves
             if move.nudge.reason == EXHAUSTED
         ],
         services,
     )
+    done = await services.notifications.record_nudges(partition, [move.nudge for move in moves])
+    won = [move for move, is_ours in zip(moves, done, strict=True) if is_ours]
+    await publish_chunks(_chunks([move for move in won if move.nudge.status is not move.nudge.was]), services)
     return len(won)
 
 
