@@ -1,0 +1,65 @@
+"""The far side of callbacks: endpoints in memory, and a client that answers as each URL was told to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.domain.errors import NotFound
+from shared.domain.identifiers import TenantId
+from shared.ports import CallbackEndpoint, HttpAnswer
+from tests.fakes.clock import START
+
+SECRET = "whsec_" + "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
+
+
+class InMemoryEndpointStore:
+    def __init__(self) -> None:
+        self.endpoints: dict[tuple[str, str], CallbackEndpoint] = {}
+
+    async def list_for(self, tenant: TenantId) -> Sequence[CallbackEndpoint]:
+        return [endpoint for (owner, _), endpoint in self.endpoints.items() if owner == tenant]
+
+    async def read(self, tenant: TenantId, endpoint_id: str) -> CallbackEndpoint:
+        if (tenant, endpoint_id) not in self.endpoints:
+            raise NotFound(endpoint_id)
+        return self.endpoints[tenant, endpoint_id]
+
+    async def save(self, endpoint: CallbackEndpoint) -> None:
+        self.endpoints[endpoint.tenant_id, endpoint.id] = endpoint
+
+    async def delete(self, tenant: TenantId, endpoint_id: str) -> None:
+        await self.read(tenant, endpoint_id)
+        del self.endpoints[tenant, endpoint_id]
+
+
+def an_endpoint(tenant: str, endpoint_id: str = "ep1", statuses: tuple[str, ...] = ("SENT", "DELIVERED")):
+    return CallbackEndpoint(
+        id=endpoint_id,
+        tenant_id=TenantId(tenant),
+        url=f"https://consumer.example/{endpoint_id}",
+        statuses=statuses,
+        secrets=(SECRET,),
+        created_at=START,
+    )
+
+
+@dataclass(frozen=True)
+class Call:
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class FakeCallbackClient:
+    """Answers 204, or what ``answers`` says for a URL."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.answers: dict[str, int | Exception] = {}
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
+        self.calls.append(Call(url, headers, body))
+        answer = self.answers.get(url, 204)
+        if isinstance(answer, Exception):
+            raise answer
+        return HttpAnswer(answer, {}, b"")

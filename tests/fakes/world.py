@@ -1,0 +1,147 @@
+"""One builder for everything a use case needs, and one for the requests it is given."""
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from shared.adapters.built_in_templates import BuiltInTemplates
+from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
+from shared.adapters.jinja_renderer import JinjaRenderer
+from shared.contracts.stored_documents import notification_of
+from shared.domain.errors import DestinationRefused
+from shared.domain.identifiers import TenantId, TrackingId
+from shared.domain.notification import Delivery, Notification
+from shared.pipeline.services import Patience, Services
+from shared.pipeline.submit import SubmitRequest, Submitted, submit
+from shared.ports import Caller
+from tests.fakes.callback_consumer import FakeCallbackClient, InMemoryEndpointStore
+from tests.fakes.clock import FakeClock
+from tests.fakes.fake_provider import FakeReceiptSource
+from tests.fakes.fake_tokens import FakeTokens
+from tests.fakes.in_memory_cosmos import InMemoryDatabase
+from tests.fakes.orchestrations import FakeOrchestrations
+from tests.fakes.recording_publisher import RecordingPublisher
+from tests.fakes.steps import StepsThrough
+
+TENANT = TenantId("shop")
+CALLER = Caller(TENANT, "shop", frozenset({"Notifications.Send", "Notifications.Read"}))
+ADDRESS = "ada@example.com"
+
+
+def check_destination(url: str) -> None:
+    """Stands in for the SSRF guard, which has tests of its own."""
+    if not url.startswith("https://"):
+        raise DestinationRefused("the URL must use https")
+
+
+class NoWaiter:
+    """Nobody can wait; remembers who wanted to."""
+
+    def __init__(self, *, starts: bool = False, settles: bool = False) -> None:
+        self.started: list[TrackingId] = []
+        self._starts = starts
+        self._settles = settles
+
+    async def start(self, notification: Notification, wait: timedelta) -> bool:
+        self.started.append(notification.tracking_id)
+        return self._starts
+
+    async def wait(self, tracking_id: TrackingId, wait: timedelta) -> bool:
+        return self._settles
+
+
+@dataclass
+class World:
+    """Services over fakes, with the fakes at hand."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    database: InMemoryDatabase = field(default_factory=InMemoryDatabase)
+    publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
+    endpoints: InMemoryEndpointStore = field(default_factory=InMemoryEndpointStore)
+    callback_client: FakeCallbackClient = field(default_factory=FakeCallbackClient)
+    orchestrations: FakeOrchestrations = field(default_factory=FakeOrchestrations)
+    providers: dict[str, FakeReceiptSource] = field(
+        default_factory=lambda: {
+            name: FakeReceiptSource(name, f"fake-{name}") for name in ("email", "sms", "push", "webhook")
+        }
+    )
+    patience: Patience = field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        self.steps = StepsThrough()
+        self.services = self.fresh_process()
+
+    def fresh_process(self) -> Services:
+        """Services as a new process would build them: the world stays, memory is lost."""
+        return Services(
+            clock=self.clock,
+            notifications=CosmosNotificationStore(self.database, self.clock),  # type: ignore[arg-type]
+            callback_endpoints=self.endpoints,
+            publisher=self.publisher,
+            templates=BuiltInTemplates(),
+            renderer=JinjaRenderer(),
+            tokens=FakeTokens(),
+            providers={name: (provider,) for name, provider in self.providers.items()},
+            receipt_sources={provider.name: provider for provider in self.providers.values()},
+            callback_client=self.callback_client,
+            check_destination=check_destination,
+            bucket_secret=b"bucket secret",
+            patience=self.patience,
+        )
+
+    def watch(self, steps: StepsThrough) -> None:
+        """Every effect passes through ``steps`` from here on."""
+        self.steps = self.database.steps = self.publisher.steps = steps
+        for provider in self.providers.values():
+            provider.steps = steps
+
+    def restart(self) -> None:
+        """The process died; another one takes over."""
+        self.steps.revive()
+        self.services = self.fresh_process()
+
+    def with_(self, **changes: Any) -> Services:
+        self.services = replace(self.services, **changes)
+        return self.services
+
+    @property
+    def documents(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return self.database.container(CONTAINER).documents
+
+    @property
+    def notifications(self) -> list[Notification]:
+        """Everything stored."""
+        return [notification_of(document) for document in self.documents.values() if document["type"] == "notification"]
+
+    @property
+    def email(self) -> FakeReceiptSource:
+        return self.providers["email"]
+
+    def delivery(self, channel: str = "email", index: int = 0) -> Delivery:
+        return self.notifications[index].deliveries[channel]
+
+    async def submit(self, request: SubmitRequest | None = None, **fields: Any) -> Submitted:
+        return await submit(request or a_request(**fields), CALLER, self.services, NoWaiter())
+
+
+def a_body(**changes: Any) -> dict[str, Any]:
+    """A body that is accepted, changed at its top; a change to None removes the field."""
+    body: dict[str, Any] = {
+        "recipient": {"customerId": "cust-1", "email": ADDRESS},
+        "channels": ["email"],
+        "content": {"email": {"subject": "Your order", "text": "It is on its way."}},
+    }
+    return {name: value for name, value in (body | changes).items() if value is not None}
+
+
+def a_request(key: str | None = None, *, wait: float | None = None, **changes: Any) -> SubmitRequest:
+    return SubmitRequest(
+        body=json.dumps(a_body(**changes)).encode(),
+        idempotency_key=key,
+        wait=timedelta(seconds=wait) if wait else None,
+    )
+
+
+def a_batch(items: list[Any], key: str | None = None) -> SubmitRequest:
+    return SubmitRequest(body=json.dumps({"notifications": items}).encode(), idempotency_key=key)
