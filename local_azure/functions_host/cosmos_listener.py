@@ -112,6 +112,7 @@ class CosmosListener:
                 await store.create(await feed.ranges())
                 leases = await store.read_all()
             self._note_there()
+            self._drop_lost(leases)
             for lease in store.to_take(leases):
                 if lease.id not in self._pumps:
                     with contextlib.suppress(LeaseLostError):
@@ -119,6 +120,12 @@ class CosmosListener:
                         self._pumps[lease.id] = asyncio.create_task(self._pump(store, feed, held))
             await self._sleep(self._trigger.acquire_seconds)
         await self._end_pumps()
+
+    def _drop_lost(self, leases: list[Lease]) -> None:
+        """Stop the pumps of leases that another host has taken; it delivers again what was not stored."""
+        for lease in leases:
+            if lease.id in self._pumps and lease.owner not in ("", self._owner):
+                self._pumps[lease.id].cancel()
 
     async def _end_pumps(self) -> None:
         if self._pumps:
@@ -155,6 +162,8 @@ class CosmosListener:
                 await store.release(lease)
         except LeaseLostError:
             _LOG.info("%s: lease %s went to another host", self._name, lease.id)
+        except Exception:  # noqa: BLE001 - whatever it is, the other leases go on and this one is tried again
+            _LOG.exception("%s: reading lease %s failed; it is taken up again", self._name, lease.id)
         finally:
             self._pumps.pop(lease.id, None)
 

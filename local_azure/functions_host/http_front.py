@@ -167,7 +167,7 @@ def full_url(scope: Scope, headers: Mapping[str, str]) -> str:
 
 
 async def send_result(function: Function, result: InvocationResult, send: Send) -> None:
-    """The returned response, or the ``Out`` parameter of type http; nothing at all is 204."""
+    """The returned response, or the ``Out`` parameter of type http; neither is 204."""
     value = result.returned
     if value is None:
         http_names = {binding.name for binding in function.outputs if binding.type == "http"}

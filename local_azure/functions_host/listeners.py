@@ -13,9 +13,10 @@ from local_azure.functions_host.cosmos_source import read_trigger
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.host_settings import HostOptions
 from local_azure.functions_host.output_bindings import OutputBindings
+from local_azure.functions_host.servicebus_backlog import PumpOptions
 from local_azure.functions_host.servicebus_connection import read_entity
 from local_azure.functions_host.servicebus_message import message_payload, messages_payload
-from local_azure.functions_host.servicebus_pump import PumpOptions, ServiceBusPump
+from local_azure.functions_host.servicebus_pump import ServiceBusPump
 from local_azure.functions_host.timer_listener import TimerListener, TimerMemory
 from local_azure.functions_host.timer_schedule import TimerSchedule
 from local_azure.functions_host.worker_pool import WorkerPool

@@ -5,8 +5,9 @@ SDK's asyncio receiver must not be used by two tasks at once: a settlement that 
 task reads loses the frame to it and sleeps out its socket time-out (4x slower, measured). So one task owns the
 receiver: it settles and renews one after another and receives in between; a finished invocation interrupts the wait.
 
-Broker faults are logged once, the receiver is opened again with back-off, and what was in flight is settled on the new
-link (the SDK falls back to ``$management`` with the lock token). A lost lock means redelivery: functions are idempotent.
+Broker faults are logged once, the receiver is opened again with back-off, and what was in flight is settled on the
+new link (the SDK falls back to ``$management`` with the lock token). A lost lock means redelivery: functions must be
+idempotent.
 """
 
 import asyncio
@@ -15,8 +16,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from azure.core.exceptions import AzureError
@@ -27,10 +26,10 @@ from azure.servicebus.exceptions import (
     MessageLockLostError,
     MessageNotFoundError,
     MessagingEntityNotFoundError,
-    ServiceBusError,
 )
 
 from local_azure.functions_host.errors import InvocationFailed
+from local_azure.functions_host.servicebus_backlog import FOREVER, HeldMessage, MessageBacklog, PumpOptions
 from local_azure.functions_host.servicebus_connection import (
     RECEIVER_SOCKET_SECONDS,
     Entity,
@@ -44,48 +43,11 @@ RunMessages = Callable[[list[ServiceBusReceivedMessage]], Awaitable[None]]
 
 _OPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 2.0
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 3.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
 _RECEIVE_SECONDS = 30.0
-_BATCH_GAP_SECONDS = 0.004  # a batch is closed when no further message came for this long
-_CREDIT_LIMIT = 64
 _GONE = (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled)
-
-
-@dataclass(frozen=True)
-class PumpOptions:
-    """How one trigger receives."""
-
-    max_concurrent: int  # invocations; 1 for batches
-    max_batch: int  # messages of one invocation; 1 for cardinality one
-    min_batch: int = 1
-    max_batch_wait_seconds: float = 30.0
-    auto_complete: bool = True
-    max_renewal_seconds: float = 300.0
-
-    @property
-    def credit(self) -> int:
-        wanted = self.max_concurrent if self.max_batch == 1 else self.max_batch
-        return max(2, min(wanted, _CREDIT_LIMIT))
-
-
-class _Held:
-    """A message that this host has locked."""
-
-    __slots__ = ("is_done", "message", "received", "renew_at", "succeeded")
-
-    def __init__(self, message: ServiceBusReceivedMessage) -> None:
-        self.message = message
-        self.received = time.monotonic()
-        self.renew_at = self.received + _half_of_lock(message)
-        self.is_done = False
-        self.succeeded = False
-
-
-def _half_of_lock(message: ServiceBusReceivedMessage) -> float:
-    locked_until = message.locked_until_utc
-    if locked_until is None:
-        return float("inf")
-    return max(0.2, (locked_until - datetime.now(UTC)).total_seconds() / 2)
+# What the SDK raises when its connection vanishes under a call.
+_AWAY = (AzureError, OSError, TimeoutError, ValueError, AttributeError)
 
 
 class ServiceBusPump:
@@ -96,14 +58,14 @@ class ServiceBusPump:
         self._entity = entity
         self._options = options
         self._run_messages = run_messages
-        self._held: dict[int, _Held] = {}  # by sequence number: backlog, running and unsettled
-        self._backlog: deque[_Held] = deque()
-        self._unsettled: deque[_Held] = deque()
+        self._backlog = MessageBacklog(options)
+        self._held: set[HeldMessage] = set()  # waiting, running and unsettled
+        self._unsettled: deque[HeldMessage] = deque()
         self._running: set[asyncio.Task[None]] = set()
-        self._credit_left = 0
         self._receiving: asyncio.Task[list[ServiceBusReceivedMessage]] | None = None
         self._attention = asyncio.Event()
         self._stopping = False
+        self._told_away = False
         self._task: asyncio.Task[None] | None = None
         self.is_connected = False
 
@@ -125,27 +87,47 @@ class ServiceBusPump:
             for task in late:
                 task.cancel()
 
-    # --- connection -------------------------------------------------------------------------------------------
+    def describe(self) -> dict[str, Any]:
+        return {
+            "function": self._name,
+            "entity": self._entity.path,
+            "connected": self.is_connected,
+            "running": len(self._running),
+            "backlog": len(self._backlog.waiting),
+            "unsettled": len(self._unsettled),
+        }
+
+    # The connection
 
     async def _run(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
-        told = False
         while not self._stopping:
             started = time.monotonic()
             try:
                 await self._connect_and_serve()
-            except (AzureError, ServiceBusError, OSError, ValueError, TimeoutError, AttributeError) as error:
-                # The SDK raises ValueError and AttributeError when its connection vanishes under a call.
-                if self.is_connected or not told:
-                    _LOG.warning("%s: %s is away: %s", self._name, self._entity.path, _first_line(error))
-                    told = True
+            except _AWAY as error:
+                self._note_away(error)
+            except Exception:  # noqa: BLE001 - whatever it is, a trigger that stays silent would be worse
+                _LOG.exception("%s: the receiver of %s failed unexpectedly", self._name, self._entity.path)
                 self.is_connected = False
-                if time.monotonic() - started > _LONGEST_PAUSE_SECONDS:
-                    pause = _FIRST_PAUSE_SECONDS
-                if isinstance(error, MessagingEntityNotFoundError):
-                    pause = _LONGEST_PAUSE_SECONDS
-                await self._pause(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                continue
+            if time.monotonic() - started > _LONGEST_PAUSE_SECONDS:
+                pause = _FIRST_PAUSE_SECONDS
+            await self._pause(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _note_away(self, error: BaseException) -> None:
+        if self.is_connected or not self._told_away:
+            missing = "does not exist" if isinstance(error, MessagingEntityNotFoundError) else "is away"
+            _LOG.warning("%s: %s %s: %s", self._name, self._entity.path, missing, _first_line(error))
+        self._told_away = True
+        self.is_connected = False
+
+    def _note_there(self) -> None:
+        if not self.is_connected:
+            _LOG.info("%s: listening on %s", self._name, self._entity.path)
+        self.is_connected = True
 
     async def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -160,18 +142,16 @@ class ServiceBusPump:
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
                 await receiver.__aenter__()
-            if not self.is_connected:
-                _LOG.info("%s: listening on %s", self._name, self._entity.path)
-            self.is_connected = True
-            self._credit_left = 0
+            self._note_there()
+            self._backlog.credit_left = 0
             await self._serve(receiver)
         finally:
-            with contextlib.suppress(TimeoutError, AzureError, ServiceBusError, OSError, ValueError, AttributeError):
+            with contextlib.suppress(*_AWAY):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await receiver.close()
                     await client.close()
 
-    # --- the one task that uses the receiver --------------------------------------------------------------------
+    # The one task that uses the receiver
 
     async def _serve(self, receiver: ServiceBusReceiver) -> None:
         while True:
@@ -184,27 +164,22 @@ class ServiceBusPump:
             self._start_invocations()
             if self._attention.is_set():
                 continue
-            if self._wants_message():
-                await self._receive_one(receiver, self._seconds_to_next_renewal())
+            wait_seconds = self._seconds_to_next_duty()
+            if not self._stopping and self._backlog.wants_message(len(self._running)):
+                await self._receive_one(receiver, wait_seconds)
             else:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._attention.wait(), self._seconds_to_next_renewal())
+                    await asyncio.wait_for(self._attention.wait(), wait_seconds)
 
-    def _wants_message(self) -> bool:
-        if self._stopping:
-            return False
-        if self._credit_left > 0:  # the broker may send these at any time: take them and keep their locks alive
-            return True
-        if self._options.max_batch > 1:
-            return not self._running and len(self._backlog) < self._options.max_batch
-        return len(self._running) + len(self._backlog) < self._options.max_concurrent
+    def _seconds_to_next_duty(self) -> float:
+        """Until a lock is to be renewed or a waiting batch to be started."""
+        next_renewal = min((held.renew_at for held in self._held), default=FOREVER) - time.monotonic()
+        next_batch = self._backlog.seconds_to_next_batch(len(self._running))
+        return max(0.0, min(_RECEIVE_SECONDS, next_renewal, next_batch))
 
     async def _receive_one(self, receiver: ServiceBusReceiver, wait_seconds: float) -> None:
-        if self._credit_left <= 0:
-            self._credit_left = self._options.credit
-        timer = asyncio.get_running_loop().call_later(
-            min(wait_seconds, self._seconds_to_next_batch()), self._call_attention
-        )
+        self._backlog.open_credit()
+        timer = asyncio.get_running_loop().call_later(wait_seconds, self._call_attention)
         self._receiving = asyncio.ensure_future(receiver.receive_messages(1, _RECEIVE_SECONDS))
         try:
             messages = await self._receiving
@@ -216,23 +191,7 @@ class ServiceBusPump:
         finally:
             timer.cancel()
             self._receiving = None
-        for message in messages:
-            self._credit_left -= 1
-            held = _Held(message)
-            self._held[id(held)] = held
-            self._backlog.append(held)
-
-    def _seconds_to_next_batch(self) -> float:
-        """How long to wait for one more message before the waiting batch is started; 0 when it is due."""
-        if self._options.max_batch == 1 or not self._backlog or self._running:
-            return _RECEIVE_SECONDS
-        now = time.monotonic()
-        if len(self._backlog) >= self._options.max_batch:
-            return 0.0
-        gap_left = self._backlog[-1].received + _BATCH_GAP_SECONDS - now
-        if len(self._backlog) >= self._options.min_batch:
-            return max(0.0, gap_left)
-        return max(0.0, gap_left, self._backlog[0].received + self._options.max_batch_wait_seconds - now)
+        self._held.update(self._backlog.add(message) for message in messages)
 
     def _call_attention(self) -> None:
         """Wake the owner of the receiver; a pending receive is cancelled, which loses nothing."""
@@ -247,31 +206,21 @@ class ServiceBusPump:
         if receiving is self._receiving and self._attention.is_set() and not receiving.done():
             self._call_attention()
 
-    # --- invocations ---------------------------------------------------------------------------------------------
+    # Invocations
 
     def _start_invocations(self) -> None:
-        if self._stopping:
-            return
-        if self._options.max_batch > 1:
-            if self._seconds_to_next_batch() == 0.0:
-                count = min(len(self._backlog), self._options.max_batch)
-                self._start([self._backlog.popleft() for _ in range(count)])
-            return
-        while self._backlog and len(self._running) < self._options.max_concurrent:
-            self._start([self._backlog.popleft()])
+        while not self._stopping and (batch := self._backlog.next_batch(len(self._running))):
+            task = asyncio.create_task(self._invoke(batch))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
-    def _start(self, batch: list[_Held]) -> None:
-        task = asyncio.create_task(self._invoke(batch))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _invoke(self, batch: list[_Held]) -> None:
+    async def _invoke(self, batch: list[HeldMessage]) -> None:
         succeeded = False
         try:
             await self._run_messages([held.message for held in batch])
             succeeded = True
         except InvocationFailed:
-            pass  # already logged and counted by the pool; the messages go back to the broker
+            _LOG.debug("%s: %d messages go back to the broker", self._name, len(batch))  # the pool told why
         finally:
             for held in batch:
                 held.is_done = True
@@ -279,67 +228,42 @@ class ServiceBusPump:
                 self._unsettled.append(held)
             asyncio.get_running_loop().call_soon(self._call_attention)
 
-    # --- settlement and locks ---------------------------------------------------------------------------------
+    # Settlement and locks
 
     async def _settle(self, receiver: ServiceBusReceiver) -> None:
         while self._unsettled:
             held = self._unsettled[0]
             try:
-                await self._settle_one(receiver, held)
+                if not held.succeeded:
+                    await receiver.abandon_message(held.message)
+                elif self._options.auto_complete:
+                    await receiver.complete_message(held.message)
             except _GONE as error:
-                _LOG.warning(
-                    "%s: message %s not settled, it will come again: %s",
-                    self._name,
-                    held.message.message_id,
-                    _first_line(error),
-                )
+                message_id = held.message.message_id
+                _LOG.warning("%s: message %s will come again: %s", self._name, message_id, _first_line(error))
             self._unsettled.popleft()
-            self._held.pop(id(held), None)
-
-    async def _settle_one(self, receiver: ServiceBusReceiver, held: _Held) -> None:
-        if not held.succeeded:
-            await receiver.abandon_message(held.message)
-        elif self._options.auto_complete:
-            await receiver.complete_message(held.message)
-
-    def _seconds_to_next_renewal(self) -> float:
-        if not self._held:
-            return _RECEIVE_SECONDS
-        return max(0.0, min(_RECEIVE_SECONDS, min(held.renew_at for held in self._held.values()) - time.monotonic()))
+            self._held.discard(held)
 
     async def _renew(self, receiver: ServiceBusReceiver) -> None:
         now = time.monotonic()
-        for held in [held for held in self._held.values() if held.renew_at <= now]:
+        for held in [held for held in self._held if held.renew_at <= now]:
+            held.renew_at = FOREVER
             if held.is_done or now - held.received > self._options.max_renewal_seconds:
-                held.renew_at = float("inf")
                 continue
             try:
                 await receiver.renew_message_lock(held.message)
+                held.plan_renewal(time.monotonic())
             except _GONE as error:
                 _LOG.warning("%s: lost the lock of message %s: %s", self._name, held.message.message_id, error)
-                held.renew_at = float("inf")
-                with contextlib.suppress(ValueError):
-                    self._backlog.remove(held)  # not started yet: whoever gets it next runs it
-                    self._held.pop(id(held), None)
-            else:
-                held.renew_at = time.monotonic() + _half_of_lock(held.message)
+                if held in self._backlog.waiting:  # not started: whoever gets it next runs it
+                    self._backlog.waiting.remove(held)
+                    self._held.discard(held)
 
     async def _give_back(self, receiver: ServiceBusReceiver) -> None:
         """On shutdown: what was received but not started."""
+        self._unsettled.extend(self._backlog.waiting)
+        self._backlog.waiting.clear()
         await self._settle(receiver)
-        while self._backlog:
-            self._unsettled.append(self._backlog.popleft())
-        await self._settle(receiver)
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "function": self._name,
-            "entity": self._entity.path,
-            "connected": self.is_connected,
-            "running": len(self._running),
-            "backlog": len(self._backlog),
-            "unsettled": len(self._unsettled),
-        }
 
 
 def _first_line(error: BaseException) -> str:

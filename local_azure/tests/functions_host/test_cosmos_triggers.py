@@ -1,0 +1,112 @@
+"""Cosmos DB triggers against the emulator."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+
+from local_azure.tests.functions_host.part_process import HostProcess, wait_until
+
+
+@pytest.fixture(scope="module")
+def account(start_account):
+    return start_account()
+
+
+@pytest.fixture(scope="module")
+def host(start_host, account) -> HostProcess:
+    return start_host("feed_app", STORE=account.connection_string, FEED_PREFIX="shared", FAIL_ON="bad")
+
+
+@pytest.fixture
+async def items(account) -> AsyncIterator[ContainerProxy]:
+    async with CosmosClient(account.url, account.key) as client:
+        yield client.get_database_client("shop").get_container_client("items")
+
+
+def ids(host: HostProcess, function: str = "every_change") -> list[str]:
+    return [document for record in host.records() if record["function"] == function for document in record["ids"]]
+
+
+async def put(items: ContainerProxy, *names: str) -> None:
+    for name in names:
+        await items.upsert_item({"id": name, "pk": name})
+
+
+async def test_changes_arrive_from_the_beginning_in_batches_and_only_once(items, host):
+    await put(items, *(f"doc{number}" for number in range(20)))
+
+    await wait_until(lambda: len(ids(host)) >= 20)
+
+    assert sorted(ids(host)) == sorted(f"doc{number}" for number in range(20))
+    sizes = [len(record["ids"]) for record in host.records() if record["function"] == "every_change"]
+    assert max(sizes) <= 5
+
+
+async def test_a_failed_batch_is_retried_then_delivered_again_without_advancing(items, host):
+    await put(items, "bad")
+    await wait_until(lambda: ids(host).count("bad") == 4)
+    await put(items, "next1", "next2", "next3", "next4")
+    await wait_until(lambda: {"next1", "next2", "next3", "next4"} <= set(ids(host)))
+
+    retries = [record["retry"] for record in host.records() if "bad" in record["ids"] and "retry" in record]
+    assert retries == [0, 1, 0, 1], "the policy's retry, then the whole delivery again"
+
+
+async def test_a_killed_host_goes_on_where_it_was_and_a_feed_from_now_misses_nothing(start_host, account, items):
+    host = start_host("feed_app", STORE=account.connection_string, FEED_PREFIX="restart")
+    await wait_until(lambda: "new_changes: reading" in host.log() and len(ids(host)) >= 20)
+    await asyncio.sleep(0.3)  # the first page of the feed from now has to be read once
+    await put(items, "before the kill")
+    await wait_until(lambda: "before the kill" in ids(host, "new_changes") and "before the kill" in ids(host))
+    already = len(ids(host))
+    await asyncio.sleep(0.2)  # the checkpoint follows the invocation
+    host.kill()
+    await put(items, "while dead")
+
+    again = start_host("feed_app", data=host.data, STORE=account.connection_string, FEED_PREFIX="restart")
+    await wait_until(lambda: "while dead" in ids(again) and "while dead" in ids(again, "new_changes"))
+
+    assert len(ids(again)) == already + 1, "no batch of before came again"
+
+
+async def test_two_hosts_share_the_ranges(start_host, account, items):
+    settings = {"STORE": account.connection_string, "FEED_PREFIX": "pair"}
+    first = start_host("feed_app", **settings)
+    await wait_until(lambda: len(_leases(first)) == 2)
+    second = start_host("feed_app", **settings)
+
+    await wait_until(lambda: len(_leases(first)) == len(_leases(second)) == 1, 15)
+    await wait_until(lambda: len(ids(first) + ids(second)) >= 20)
+    before = (len(ids(first)), len(ids(second)))
+    await put(items, *(f"shared{number}" for number in range(30)))
+    await wait_until(lambda: sum(name.startswith("shared") for name in ids(first) + ids(second)) == 30)
+
+    assert len(ids(first)) > before[0]
+    assert len(ids(second)) > before[1]
+
+
+def _leases(host: HostProcess) -> list[str]:
+    return next(entry["leases"] for entry in host.metrics()["listeners"] if entry["function"] == "every_change")
+
+
+async def test_the_host_waits_for_the_account_and_survives_its_death(start_host, start_account, free_port, tmp_path):
+    port = free_port()
+    key = "dGVzdCBrZXk="
+    text = f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={key};"
+    host = start_host("feed_app", STORE=text, FEED_PREFIX="away")
+    await wait_until(lambda: "every_change: shop/items is away" in host.log())
+
+    first = start_account(tmp_path, port, key)
+    async with CosmosClient(first.url, key) as client:
+        await put(client.get_database_client("shop").get_container_client("items"), "one")
+    await wait_until(lambda: "one" in ids(host))
+    first.kill()
+    await asyncio.sleep(0.3)
+    second = start_account(tmp_path, port, key)
+    async with CosmosClient(second.url, key) as client:
+        await put(client.get_database_client("shop").get_container_client("items"), "two")
+    await wait_until(lambda: "two" in ids(host))
+
+    assert ids(host).count("one") == 1
