@@ -1,8 +1,5 @@
 """Accept: POST /v1/notifications and /v1/notifications/batch."""
 
-from typing import Any
-
-import azure.durable_functions as df
 import azure.functions as func
 
 from functions.http_edge import caller_with, json_answer, problems_as_json, submit_request
@@ -10,17 +7,17 @@ from shared.adapters.durable_orchestrations import DurableOutcomeWaiter
 from shared.bootstrap import services
 from shared.pipeline import notifications, submit, submit_batch
 
-blueprint = df.Blueprint()
+blueprint = func.Blueprint()
 
 
 @blueprint.function_name("submit_notification")
 @blueprint.route(route="v1/notifications", methods=["POST"])
-@blueprint.durable_client_input(client_name="client")
+@blueprint.generic_input_binding(arg_name="starter", type="durableClient")
 @problems_as_json
-async def submit_notification(req: func.HttpRequest, client: Any) -> func.HttpResponse:
+async def submit_notification(req: func.HttpRequest, starter: str) -> func.HttpResponse:
     """202 with the tracking id; with ``Prefer: wait=n`` 200 with the outcome, when it is known in time."""
     caller = await caller_with("Notifications.Send", req)
-    done = await submit.submit(submit_request(req), caller, services(), DurableOutcomeWaiter(client))
+    done = await submit.submit(submit_request(req), caller, services(), DurableOutcomeWaiter(starter))
     headers = {"Location": f"/api/v1/notifications/{done.tracking_id}"}
     if done.replayed:
         headers["Idempotency-Replayed"] = "true"

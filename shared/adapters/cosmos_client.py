@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 from azure.identity.aio import DefaultAzureCredential
@@ -48,7 +49,12 @@ class CosmosDatabase:
     def _open(self) -> CosmosClient:
         if self._client is None:
             # Retries here cover connections only; attempts, sweeps and redeliveries own everything else.
-            options: dict[str, Any] = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+            # The transport is told not to look for proxies and netrc files, which it would do anew for each call.
+            options: dict[str, Any] = {
+                "connection_timeout": _CONNECT_SECONDS,
+                "read_timeout": _READ_SECONDS,
+                "transport": AioHttpTransport(use_env_settings=False),
+            }
             if self._settings.connection:
                 self._client = CosmosClient.from_connection_string(self._settings.connection, **options)
             elif self._settings.account_endpoint:

@@ -3,7 +3,10 @@
 import asyncio
 import logging
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
+
+from azure.durable_functions import DurableOrchestrationClient
 
 from shared.domain.identifiers import TrackingId
 from shared.domain.notification import Notification
@@ -48,10 +51,17 @@ class DurableOrchestrations:
 
 
 class DurableOutcomeWaiter:
-    """OutcomeWaiter: an orchestration per waited-for notification, woken by the status topic's waiters subscription."""
+    """OutcomeWaiter: an orchestration per waited-for notification, woken by the status topic's waiters subscription.
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    Takes the binding's text and makes the client when someone waits; most requests don't.
+    """
+
+    def __init__(self, starter: str) -> None:
+        self._starter = starter
+
+    @cached_property
+    def _client(self) -> Any:
+        return DurableOrchestrationClient(self._starter)
 
     async def start(self, notification: Notification, wait: timedelta) -> bool:
         argument = {"channels": sorted(notification.deliveries), "waitSeconds": wait.total_seconds()}

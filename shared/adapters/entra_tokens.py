@@ -6,6 +6,7 @@ code path: only the three settings differ.
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from shared.domain.errors import NotAuthenticated
 from shared.domain.identifiers import TenantId
 from shared.ports import Caller
 
+logger = logging.getLogger(__name__)
+
 KEYS_FRESH_FOR_SECONDS = 24 * 3600.0
 REFRESH_AT_MOST_EVERY_SECONDS = 60.0  # an unknown key id costs one fetch a minute at most, whoever asks how often
+FIRST_FETCH_AGAIN_AFTER_SECONDS = 5.0  # without any key nobody can call, so an issuer that was away is asked sooner
 CLOCK_SKEW_SECONDS = 60
 _FETCH_SECONDS = 5
 _KEPT_TOKENS = 1000
@@ -41,6 +45,7 @@ class EntraTokens:
         self._settings = settings
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
 
@@ -83,23 +88,37 @@ class EntraTokens:
         return self._keys[key_id]
 
     async def _refresh(self, key_id: str) -> None:
+        if not self._is_due(key_id):
+            return  # without the lock: a slow issuer must not hold up those whose key is known
         async with self._fetching:
-            age = time.monotonic() - self._fetched_at
-            if age < REFRESH_AT_MOST_EVERY_SECONDS or (key_id in self._keys and age < KEYS_FRESH_FOR_SECONDS):
+            if not self._is_due(key_id):
                 return
+            self._tried_at = time.monotonic()
             try:
-                timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
-                async with (
-                    aiohttp.ClientSession(timeout=timeout) as session,
-                    session.get(self._settings.jwks_uri, raise_for_status=True) as answer,
-                ):
-                    published = jwt.PyJWKSet.from_dict(await answer.json(content_type=None))
+                published = await self._fetch()
             except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as error:
-                if self._keys:
-                    return  # yesterday's keys are better than none; they are public and rotate slowly
-                raise NotAuthenticated("the issuer's keys can't be fetched") from error
+                logger.warning("The issuer's keys could not be fetched", extra={"cause": type(error).__name__})
+                return  # yesterday's keys are better than none; they are public and rotate slowly
             self._keys = {key.key_id: key for key in published.keys if key.key_id}
             self._fetched_at = time.monotonic()
+
+    def _is_due(self, key_id: str) -> bool:
+        now = time.monotonic()
+        if key_id in self._keys and now - self._fetched_at < KEYS_FRESH_FOR_SECONDS:
+            return False
+        pause = REFRESH_AT_MOST_EVERY_SECONDS if self._keys else FIRST_FETCH_AGAIN_AFTER_SECONDS
+        return now - self._tried_at >= pause
+
+    async def _fetch(self) -> jwt.PyJWKSet:
+        timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(self._settings.jwks_uri, raise_for_status=True) as answer,
+        ):
+            published = await answer.json(content_type=None)
+        if not isinstance(published, dict):
+            raise ValueError("the issuer's keys are not a JSON object")  # noqa: TRY004 - a bad answer, not a bad argument
+        return jwt.PyJWKSet.from_dict(published)
 
 
 def _caller(claims: dict[str, Any]) -> Caller:

@@ -104,9 +104,11 @@ class _Outlet:
             parcels = self._take()
             try:
                 await self._send_together([message for parcel in parcels for message in parcel.messages])
-            except (ServiceBusError, OSError, TimeoutError, ValueError) as error:
-                await self._give_up([*parcels, *self._waiting], error)
-                self._waiting.clear()
+            except asyncio.CancelledError as error:
+                self._refuse(parcels, error)
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+                await self._give_up(parcels, error)
                 return
             for parcel in parcels:
                 if not parcel.sent.done():
@@ -145,12 +147,20 @@ class _Outlet:
     async def _give_up(self, parcels: Sequence[_Parcel], error: Exception) -> None:
         logger.warning("Publishing failed", extra={"entity": self._entity, "cause": type(error).__name__})
         self._away_until = asyncio.get_running_loop().time() + _AWAY_SECONDS
-        for parcel in parcels:
+        self._refuse(parcels, error)
+        try:
+            await self._drop_sender()
+        finally:
+            self._refuse([], error)  # what came while the sender was closing has nobody else to send it
+
+    def _refuse(self, parcels: Sequence[_Parcel], cause: BaseException) -> None:
+        """Fails ``parcels`` and whatever waits behind them."""
+        waiting, self._waiting = self._waiting, []
+        for parcel in (*parcels, *waiting):
             if not parcel.sent.done():
-                failure = PublishFailed(f"{self._entity}: {type(error).__name__}")
-                failure.__cause__ = error
+                failure = PublishFailed(f"{self._entity}: {type(cause).__name__}")
+                failure.__cause__ = cause
                 parcel.sent.set_exception(failure)
-        await self._drop_sender()
 
     async def _drop_sender(self) -> None:
         sender, self._sender = self._sender, None
@@ -164,6 +174,7 @@ class _Outlet:
     async def close(self) -> None:
         if self._worker is not None and not self._worker.done():
             self._worker.cancel()
+        self._refuse([], PublishFailed("closed"))
         await self._drop_sender()
 
 

@@ -5,7 +5,9 @@ not known.
 """
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -35,12 +37,41 @@ MAX_METADATA_ENTRIES = 20
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 MAX_SCHEDULE_AHEAD = timedelta(days=365)
 MAX_WAIT = timedelta(seconds=30)
+_INTEGER_LIMIT = 2**63
 
 
 def _without_control_characters(text: str) -> str:
     if not text.isprintable():
         raise ValueError("contains a control character or an invisible separator")
     return text
+
+
+def _storable(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is outside the calendar") from error
+
+
+def _storable_json(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    # Python reads NaN, Infinity and endless integers; JSON (RFC 8259) has no such numbers and the store takes none.
+    for number in _numbers(values):
+        if isinstance(number, float) and not isfinite(number):
+            raise ValueError("contains a number that JSON does not have")
+        if isinstance(number, int) and abs(number) >= _INTEGER_LIMIT:
+            raise ValueError("contains an integer of more than 63 bits")
+    return values
+
+
+def _numbers(value: JsonValue) -> Iterator[int | float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _numbers(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _numbers(part)
 
 
 def _known_channel(name: str) -> str:
@@ -60,6 +91,8 @@ TemplateId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
 BodyText = Annotated[str, _plain(60_000)]
+Instant = Annotated[AwareDatetime, AfterValidator(_storable)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 Line = Annotated[str, _plain(998), AfterValidator(_without_control_characters)]  # RFC 5322 2.1.1: 998 characters
 
 
@@ -136,7 +169,7 @@ class ContentModel(_Inbound):
     email: EmailContentModel | None = None
     sms: SmsContentModel | None = None
     push: PushContentModel | None = None
-    webhook: dict[str, JsonValue] | None = None
+    webhook: JsonObject | None = None
 
     def for_channel(self, channel: str) -> Content | None:
         """The literal content for ``channel``; None when the request has none."""
@@ -159,13 +192,13 @@ class SubmitNotification(_Inbound):
     channels: Annotated[list[ChannelName], Field(min_length=1, max_length=8)]
     template: TemplateModel | None = None
     content: ContentModel | None = None
-    data: dict[str, JsonValue] = {}
+    data: JsonObject = {}
     priority: Lane = Lane.NORMAL
     category: Category | None = None
     reference: Label | None = None
     correlation_id: Label | None = None
-    send_at: AwareDatetime | None = None
-    expires_at: AwareDatetime | None = None
+    send_at: Instant | None = None
+    expires_at: Instant | None = None
     metadata: Annotated[dict[Label, MetadataValue], Field(max_length=MAX_METADATA_ENTRIES)] = {}
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """What one attempt came to, and what follows from it: the retry policy in one pure function."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -68,8 +69,13 @@ def failed(situation: Situation, error: ProviderError) -> Verdict:
     return Verdict(DeliveryStatus.RETRYING, finished, due_at=due_at, wake_at=due_at + situation.retry_patience)
 
 
+def burned(attempts: Iterable[Attempt]) -> int:
+    """How many of ``attempts`` count against the channel's maximum; being asked to slow down does not."""
+    return sum(attempt.outcome != Throttled.__name__.lower() for attempt in attempts)
+
+
 def _burned(situation: Situation) -> int:
-    return 1 + sum(attempt.outcome != Throttled.__name__.lower() for attempt in situation.earlier)
+    return 1 + burned(situation.earlier)
 
 
 def _is_exhausted(situation: Situation, error: ProviderError) -> bool:

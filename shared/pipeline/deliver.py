@@ -39,6 +39,7 @@ from shared.ports import OutboundMessage, Provider
 
 logger = logging.getLogger(__name__)
 
+_WENT_WELL = {DeliveryStatus.SENT, DeliveryStatus.DELIVERED}
 _RECORD_EVERY_SECONDS = 0.5  # how long finished items wait for slower ones of their chunk before they are recorded
 
 
@@ -109,7 +110,10 @@ async def _attempt(
     delivery = notification.deliveries[channel]
     provider = services.providers[channel][0]
     result = await _try_once(notification, delivery, provider, services)
-    logger.info(
+    # What went well is in the store and in the metrics; a line for each would cost more than the delivery.
+    level = logging.DEBUG if result.status in _WENT_WELL else logging.INFO
+    logger.log(
+        level,
         "Attempt finished",
         extra={
             "tracking_id": notification.tracking_id,

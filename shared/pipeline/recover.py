@@ -18,7 +18,7 @@ from shared.domain.identifiers import PartitionKey
 from shared.domain.notification import Category, Delivery, Lane, Notification
 from shared.domain.outcome import Nudge
 from shared.domain.status import DeliveryStatus
-from shared.domain.verdict import EXHAUSTED
+from shared.domain.verdict import EXHAUSTED, burned
 from shared.pipeline.announce import publish_chunks
 from shared.pipeline.dead_letters import dead_letter
 from shared.pipeline.services import Services
@@ -78,7 +78,7 @@ def _move(notification: Notification, delivery: Delivery, now: datetime, service
         status, wake_at, reason = DeliveryStatus.IN_DOUBT, now + patience.in_doubt, "claim_holder_lost"
     elif not RESEND_WHEN_IN_DOUBT[notification.category]:
         status, reason = DeliveryStatus.FAILED, "dropped_in_doubt"
-    elif delivery.attempt >= CHANNELS[delivery.channel].max_attempts:
+    elif burned(delivery.attempts) >= CHANNELS[delivery.channel].max_attempts:
         status, reason = DeliveryStatus.FAILED, EXHAUSTED
     else:
         status, wake_at, reason = DeliveryStatus.RETRYING, now + patience.publish, "resent_in_doubt"
