@@ -16,7 +16,6 @@ from local_azure.cosmos.sql.select import Select
 BATCH_ROWS = 256
 _PROBE_LIMIT = 2000
 _MAX_ALTERNATIVES = 64
-_FILL_AT_ONCE_ROWS = 2000
 
 
 class Scope(NamedTuple):
@@ -69,23 +68,6 @@ def missing_paths(container: Container, select: Select) -> list[Path]:
     columns = container.table.columns
     wanted = {condition.path for group in _groups(select) for condition in group}
     return sorted(path for path in wanted if not columns.knows(path))[: MAX_COLUMNS - len(columns)]
-
-
-def add_missing_indexes(container: Container, select: Select) -> bool:
-    """Adds columns for a query; True when old documents still have to be filled in, in the background."""
-    paths = missing_paths(container, select)
-    if not paths:
-        return False
-    table = container.table
-    for path in paths:
-        table.add_column(path)
-    last: int | None = 0
-    for _ in range(_FILL_AT_ONCE_ROWS // BATCH_ROWS):
-        last = table.fill_columns(last, BATCH_ROWS)
-        if last is None:
-            table.finish_columns(len(table.columns))
-            return False
-    return True
 
 
 def _indexed_rows(container: Container, select: Select, p: dict[str, Any]) -> list[int] | None:

@@ -1,15 +1,17 @@
-"""Automatic indexes in the background: asks for columns a query lacks and fills them without blocking requests."""
+"""Automatic indexes: adds the columns a query lacks and fills them for old documents without blocking requests."""
 
 import asyncio
 import logging
 
-from local_azure.cosmos.candidates import add_missing_indexes
+from local_azure.cosmos.candidates import missing_paths
 from local_azure.cosmos.container import Container
+from local_azure.cosmos.path_index import Path
 from local_azure.cosmos.sql.select import Select
 
 logger = logging.getLogger(__name__)
 
 _BATCH_ROWS = 250
+_SMALL_ROWS = 2000
 
 
 class IndexFilling:
@@ -17,40 +19,63 @@ class IndexFilling:
 
     def __init__(self) -> None:
         self.tasks: dict[int, asyncio.Task[None]] = {}
+        self._wanted: dict[int, list[Path]] = {}
         self._seen: set[tuple[int, str]] = set()
 
     def ensure(self, container: Container, select: Select) -> None:
-        """Adds the columns a query wants, once; large containers are filled in the background."""
+        """Adds the columns a query wants, once: at once when the container is small, else in the background."""
         mark = (container.number, select.query.text)
         if mark in self._seen:
             return
         self._seen.add(mark)
-        if add_missing_indexes(container, select):
-            self._start(container)
+        paths = missing_paths(container, select)
+        if not paths:
+            return
+        if container.last_rid <= _SMALL_ROWS and not self._is_busy(container):
+            fill_now(container, paths)
+            return
+        self._wanted.setdefault(container.number, []).extend(paths)
+        self.resume(container)
 
     def resume(self, container: Container) -> None:
-        """Goes on with columns that an earlier run of the emulator did not finish."""
-        if not all(container.table.columns.ready):
-            self._start(container)
+        """Starts the background work that a container needs, also what an earlier run did not finish."""
+        unfinished = self._wanted.get(container.number) or not all(container.table.columns.ready)
+        if unfinished and not self._is_busy(container):
+            self.tasks[container.number] = asyncio.get_running_loop().create_task(self._fill(container))
 
-    def _start(self, container: Container) -> None:
-        running = self.tasks.pop(container.number, None)
-        if running is not None:
-            running.cancel()
-        self.tasks[container.number] = asyncio.get_running_loop().create_task(self._fill(container))
+    def _is_busy(self, container: Container) -> bool:
+        task = self.tasks.get(container.number)
+        return task is not None and not task.done()
 
     async def _fill(self, container: Container) -> None:
         table = container.table
-        count = len(table.columns)
-        last: int | None = 0
-        while last is not None and not container.is_dropped:
-            last = table.fill_columns(last, _BATCH_ROWS)
-            await asyncio.sleep(0)
-        if not container.is_dropped:
-            table.finish_columns(count)
-            logger.info("index filled", extra={"container": container.id, "columns": count})
+        while not container.is_dropped:
+            for path in self._wanted.pop(container.number, []):
+                if not table.columns.knows(path) and not container.is_dropped:
+                    table.add_column(path)
+                    await asyncio.sleep(0)
+            count = len(table.columns)
+            last: int | None = 0
+            while last is not None and not container.is_dropped:
+                last = table.fill_columns(last, _BATCH_ROWS)
+                await asyncio.sleep(0)
+            if not container.is_dropped:
+                table.finish_columns(count)
+                logger.info("indexes filled", extra={"container": container.id, "columns": count})
+            if container.number not in self._wanted:
+                return
 
     async def stop(self) -> None:
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
+
+def fill_now(container: Container, paths: list[Path]) -> None:
+    """Adds and fills columns before it returns; for small containers."""
+    for path in paths:
+        container.table.add_column(path)
+    last: int | None = 0
+    while last is not None:
+        last = container.table.fill_columns(last, _BATCH_ROWS)
+    container.table.finish_columns(len(container.table.columns))

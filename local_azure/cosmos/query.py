@@ -25,7 +25,7 @@ DEFAULT_PAGE_ITEMS = 100
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 _SLICE_SECONDS = 0.004
 _KEPT_RESULTS = 64
-_KEPT_BYTES = 128 * 1024 * 1024
+_KEPT_ROWS = 500_000
 
 
 class Page(NamedTuple):
@@ -109,7 +109,7 @@ async def _stream(
     return Page(documents, None, request_units.query_charge(len(documents), scanned, size))
 
 
-async def _collect(container: Container, select: Select, p: dict[str, Any], scope: Scope) -> tuple[list[bytes], int]:
+async def _collect(container: Container, select: Select, p: dict[str, Any], scope: Scope) -> tuple[list[Any], int]:
     collector = select.collector(p)
     scanned = 0
     breather = _Breather()
@@ -120,23 +120,25 @@ async def _collect(container: Container, select: Select, p: dict[str, Any], scop
         scanned += len(batch)
         await breather.pause()
     skip, take = select.bounds(p)
-    return [orjson.dumps(value) for value in collector.results()[skip : skip + take]], scanned
+    return collector.results()[skip : skip + take], scanned
 
 
-def _slice(values: list[bytes], start: int, limit: int) -> list[bytes]:
-    size, end = 0, start
-    while end < len(values) and end - start < limit and size < MAX_PAGE_BYTES:
-        size += len(values[end])
-        end += 1
-    return values[start:end]
+def _slice(values: list[Any], start: int, limit: int) -> list[bytes]:
+    page: list[bytes] = []
+    size = 0
+    for value in values[start : start + limit]:
+        page.append(orjson.dumps(value))
+        size += len(page[-1])
+        if size >= MAX_PAGE_BYTES:
+            break
+    return page
 
 
 class _Kept(NamedTuple):
     """A complete result that later pages are cut from."""
 
     fingerprint: str
-    values: list[bytes]
-    size: int
+    values: list[Any]
 
 
 class QueryRunner:
@@ -173,7 +175,7 @@ class QueryRunner:
         entry, scanned = self._kept.pop(token.kept, None), 0
         if entry is None or entry.fingerprint != fingerprint:
             values, scanned = await _collect(container, select, p, scope)
-            entry = _Kept(fingerprint, values, sum(map(len, values)))
+            entry = _Kept(fingerprint, values)
         page = _slice(entry.values, token.given, limit)
         end = token.given + len(page)
         charge = request_units.query_charge(len(page), scanned, sum(map(len, page)))
@@ -184,7 +186,7 @@ class QueryRunner:
     def _keep(self, entry: _Kept) -> int:
         self._last_kept += 1
         self._kept[self._last_kept] = entry
-        total = sum(kept.size for kept in self._kept.values())
-        while len(self._kept) > 1 and (len(self._kept) > _KEPT_RESULTS or total > _KEPT_BYTES):
-            total -= self._kept.popitem(last=False)[1].size
+        total = sum(len(kept.values) for kept in self._kept.values())
+        while len(self._kept) > 1 and (len(self._kept) > _KEPT_RESULTS or total > _KEPT_ROWS):
+            total -= len(self._kept.popitem(last=False)[1].values)
         return self._last_kept

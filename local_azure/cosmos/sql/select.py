@@ -17,6 +17,7 @@ from local_azure.cosmos.sql.tree import Alias, Call, Column, Literal, Node, Prop
 from local_azure.cosmos.sql.values import distinct_key, sort_key
 
 _MAX_COUNT = 2**31
+_SPARE_ROWS = 1000
 
 
 class Select:
@@ -115,23 +116,36 @@ class Select:
 
 
 class RowCollector:
-    """Gathers projected rows; `results` orders and deduplicates them."""
+    """Gathers projected rows; `results` orders and deduplicates them.
+
+    When only the first rows of an order are wanted, the others are dropped now and then.
+    """
 
     def __init__(self, select: Select, p: Parameters) -> None:
         self.select = select
         self.p = p
         self.rows: list[tuple[list[Any], Any]] = []
+        self.most = _MAX_COUNT
+        if select.order and not select.query.distinct:
+            skip, take = select.bounds(p)
+            self.most = 2 * (skip + take) + _SPARE_ROWS
 
     def add(self, row: Bindings) -> None:
         value = self.select.project(row, self.p)
         if value is not UNDEFINED:
             keys = [sort_key(order(row, self.p)) for order, _ in self.select.order]
             self.rows.append((keys, value))
+            if len(self.rows) > self.most:
+                self._sort()
+                del self.rows[self.most // 2 :]
 
-    def results(self) -> list[Any]:
+    def _sort(self) -> None:
         for position in reversed(range(len(self.select.order))):
             # One stable sort for each key, the least important first.
             self.rows.sort(key=lambda row: row[0][position], reverse=self.select.order[position][1])
+
+    def results(self) -> list[Any]:
+        self._sort()
         values = [value for _, value in self.rows]
         if self.select.query.distinct:
             first: dict[bytes, Any] = {}

@@ -179,8 +179,9 @@ async def test_aad_works_over_https_and_not_over_http(start_emulator, tmp_path):
 def test_a_port_in_use_is_reported(emulator, tmp_path):
     command = [sys.executable, "-m", "local_azure.cosmos", "--port", str(emulator.port), "--data", str(tmp_path)]
 
-    ended = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=20, cwd=Path(__file__).parents[3]
-    )  # noqa: S603 - our own command line
+    root = Path(__file__).parents[3]
+    ended = subprocess.run(  # noqa: S603 - our own command line
+        command, check=False, capture_output=True, text=True, timeout=20, cwd=root
+    )
 
     assert (ended.returncode, ended.stderr) == (2, f"cosmos: port {emulator.port} is in use\n")
