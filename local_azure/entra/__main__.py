@@ -30,12 +30,11 @@ def main() -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     # The server's packages are loaded here only: `token` is typed often and should be quick.
     from local_azure.entra.endpoints import Endpoints  # noqa: PLC0415
-    from local_azure.provider_sandbox.http_exchange import application  # noqa: PLC0415
     from local_azure.provider_sandbox.listener import run  # noqa: PLC0415
 
     @contextlib.asynccontextmanager
     async def lifetime(port: int) -> AsyncIterator[Any]:
-        yield application(Endpoints(arguments.data, port).route)
+        yield Endpoints(arguments.data, port).route
 
     return run("token issuer", arguments.port, lifetime)
 

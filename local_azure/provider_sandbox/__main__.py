@@ -9,9 +9,8 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-from local_azure.provider_sandbox.http_exchange import application
+from local_azure.provider_sandbox.http_exchange import Handler
 from local_azure.provider_sandbox.listener import run
 from local_azure.provider_sandbox.sandbox import open_sandbox
 from local_azure.provider_sandbox.settings import SettingsError, read_settings
@@ -22,10 +21,10 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
     @contextlib.asynccontextmanager
-    async def lifetime(port: int) -> AsyncIterator[Any]:
+    async def lifetime(port: int) -> AsyncIterator[Handler]:
         settings = read_settings(os.environ)
         async with open_sandbox(settings, arguments.data, port, arguments.receipt_delay_ms) as sandbox:
-            yield application(sandbox.route)
+            yield sandbox.route
 
     try:
         return run("provider sandbox", arguments.port, lifetime)

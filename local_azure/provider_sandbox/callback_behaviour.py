@@ -74,13 +74,16 @@ def read_behaviour(body: bytes) -> CallbackBehaviour:
     status = _number(wanted, "status", 100, 599) if mode == "status" else _STATUS_OF_MODE[mode]
     if status is None:
         raise BehaviourError("the mode status needs a status")
+    location = wanted.get("location", "http://127.0.0.1:7080/callbacks/elsewhere")
+    if not isinstance(location, str) or not location.isascii() or not location.isprintable():
+        raise BehaviourError("location must be an address")
     delay_ms = _number(wanted, "delay_ms", 0, 600_000)
     return CallbackBehaviour(
         mode=mode,
         status=status,
         remaining=_number(wanted, "count", 1, 1_000_000),
         delay_ms=delay_ms if delay_ms is not None else _HANG_MS if mode == "hang" else 0,
-        location=str(wanted.get("location", "http://127.0.0.1:7080/callbacks/elsewhere")),
+        location=location,
     )
 
 

@@ -1,4 +1,4 @@
-"""Takes an ASGI application and serves it with uvicorn on 127.0.0.1 as every part of the stand-in does.
+"""Serves a handler on 127.0.0.1 as every part of the stand-in does.
 
 One `ready:` line when it accepts, exit code 2 when the port is taken, exit code 0 on SIGTERM or SIGINT.
 """
@@ -7,44 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from local_azure.provider_sandbox.http_exchange import TRANSPORT_KEY
+from local_azure.provider_sandbox.http_connection import HttpConnection
+from local_azure.provider_sandbox.http_exchange import Handler
 
 HOST = "127.0.0.1"
 EXIT_PORT_IN_USE = 2
+BACKLOG = 2048
+FINISH_SECONDS = 1.0
+"""How long calls under way may still take after a signal."""
 
-Lifetime = Callable[[int], contextlib.AbstractAsyncContextManager[Any]]
-"""Given the port, what lives as long as the server does; its value is the ASGI application."""
-
-
-class _CuttableProtocol(HttpToolsProtocol):
-    """Lets the application reach the transport: ASGI itself has no way to break a connection."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[TRANSPORT_KEY] = self.transport  # type: ignore[typeddict-unknown-key]
-
-
-class _AnnouncingServer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready_line: str) -> None:
-        super().__init__(config)
-        self._ready_line = ready_line
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        print(self._ready_line, flush=True)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        # uvicorn raises the signal again after a clean shutdown, so the exit code would be 143 instead of 0.
-        self.should_exit = True
+Lifetime = Callable[[int], contextlib.AbstractAsyncContextManager[Handler]]
+"""Given the port, what lives as long as the server does; its value answers the requests."""
 
 
 def bind(port: int) -> socket.socket:
@@ -53,7 +31,7 @@ def bind(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
-        listening.listen(2048)
+        listening.listen(BACKLOG)
     except OSError:
         listening.close()
         raise
@@ -81,18 +59,25 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _serve(what: str, listening: socket.socket, lifetime: Lifetime) -> None:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
     port = listening.getsockname()[1]
-    async with lifetime(port) as app:
-        config = uvicorn.Config(
-            app,
-            http=_CuttableProtocol,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=75,
-            backlog=2048,
-        )
-        await _AnnouncingServer(config, f"ready: {what} on http://{HOST}:{port}").serve(sockets=[listening])
+    async with lifetime(port) as handler:
+        connections: set[HttpConnection] = set()
+        server = await loop.create_server(lambda: HttpConnection(handler, connections), sock=listening, backlog=BACKLOG)
+        print(f"ready: {what} on http://{HOST}:{port}", flush=True)
+        await stopping.wait()
+        server.close()
+        await _finish(connections)
+
+
+async def _finish(connections: set[HttpConnection]) -> None:
+    under_way = [connection.answering for connection in connections if connection.answering is not None]
+    if under_way:
+        _, late = await asyncio.wait(under_way, timeout=FINISH_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+    for connection in list(connections):
+        connection.close()
