@@ -1,6 +1,7 @@
 """``notification-tracking`` in Cosmos DB: commits, claims, outcomes and the sweeper's view."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -37,6 +38,8 @@ from shared.domain.outcome import Claimed, ClaimRefusal, NotClaimed, Nudge, Outc
 from shared.domain.status import DeliveryStatus, is_outcome
 from shared.ports import Clock
 
+logger = logging.getLogger(__name__)
+
 CONTAINER = "notification-tracking"
 _PAGE = 100
 
@@ -53,18 +56,24 @@ class CosmosNotificationStore:
         documents = [key_document(key)] if key else []
         documents += [notification_document(notification) for notification in notifications]
         container = self._database.container(CONTAINER)
+        if len(documents) == 1:
+            await self._create_if_absent(documents[0])
+            return
         try:
             async with store_errors(CONFLICT):
-                if len(documents) == 1:
-                    await container.create_item(documents[0])
-                else:
-                    await container.execute_item_batch([("create", (document,)) for document in documents], partition)
+                await container.execute_item_batch([("create", (document,)) for document in documents], partition)
         except CosmosBatchOperationError as error:
-            # Only a notification's own id can't be taken by someone else: the SDK (or a resumed batch) sent it before.
             if key and error.error_index == 0:
                 raise KeyTaken(key.id) from error
+            # Nobody else can have taken a notification's own id: an earlier try of this very commit got through.
+            await asyncio.gather(*map(self._create_if_absent, documents))
+
+    async def _create_if_absent(self, document: Document) -> None:
+        try:
+            async with store_errors(CONFLICT):
+                await self._database.container(CONTAINER).create_item(document)
         except CosmosHttpResponseError:
-            return
+            logger.debug("Stored already", extra={"tracking_id": document["id"]})
 
     async def read(self, tenant: TenantId, tracking_id: TrackingId) -> Notification:
         document = await self._read_document(partition_of(tenant, tracking_id), tracking_id)

@@ -146,26 +146,33 @@ async def _let_go(record: KeyRecord, services: Services) -> None:
         logger.info("Idempotency key stays held", extra={"cause": type(error).__name__})
 
 
+def _parts(items: Sequence[JsonValue]) -> list[range]:
+    """Which items are committed together, by their position and size alone: the same body always gives the same."""
+    parts, start, part_bytes = [], 0, 0
+    for index, item in enumerate(items):
+        size = len(orjson.dumps(item))
+        if index - start == ITEMS_PER_BUCKET or (index > start and part_bytes + size > MAX_COMMIT_BYTES):
+            parts.append(range(start, index))
+            start, part_bytes = index, 0
+        part_bytes += size
+    return [*parts, range(start, len(items))]
+
+
 async def _accept(
     items: Sequence[JsonValue], plan: BatchPlan, caller: Caller, services: Services, request: SubmitRequest
 ) -> SubmittedBatch:
     views: list[BatchItemView | None] = [None] * len(items)
-    parts: list[list[tuple[int, Notification]]] = [[]]
-    part_bytes = 0
-    bucket = plan.bucket(0, caller, services)
-    for index, item in enumerate(items):
-        size = len(orjson.dumps(item))
-        if len(parts[-1]) == ITEMS_PER_BUCKET or part_bytes + size > MAX_COMMIT_BYTES:
-            bucket = plan.bucket(len(parts), caller, services)
-            parts.append([])
-            part_bytes = 0
-        try:
-            notification = await _plan_item(item, index, bucket, plan, caller, services, request)
-        except InvalidSubmission as problem:
-            views[index] = BatchItemView(index=index, problem=problem_of(problem))
-            continue
-        parts[-1].append((index, notification))
-        part_bytes += size
+    parts: list[list[tuple[int, Notification]]] = []
+    for number, indexes in enumerate(_parts(items)):
+        bucket = plan.bucket(number, caller, services)
+        parts.append([])
+        for index in indexes:
+            try:
+                notification = await _plan_item(items[index], index, bucket, plan, caller, services, request)
+            except InvalidSubmission as problem:
+                views[index] = BatchItemView(index=index, problem=problem_of(problem))
+            else:
+                parts[-1].append((index, notification))
     for index, failure in await _commit([part for part in parts if part], services):
         if plan.key:
             raise failure  # the key makes a repeat safe, and only a repeat can complete the batch
