@@ -6,10 +6,12 @@ for the disk, run in a thread on their own connection.
 """
 
 import contextlib
+import fcntl
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -31,6 +33,7 @@ class Store:
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._lock = self._take_lock(folder)
         self.path = folder / "cosmos.sqlite3"
         self.clock = clock
         self.connection = sqlite3.connect(self.path, isolation_level=None, cached_statements=1024)
@@ -42,6 +45,18 @@ class Store:
         self.connection.executescript(_SCHEMA)
         self.execute = self.connection.execute
         self._depth = 0
+
+    @staticmethod
+    def _take_lock(folder: Path) -> IO[str]:
+        """Keeps a second emulator out: counters are in memory, so two would give numbers twice."""
+        lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            message = f"the data folder {folder} is in use by another emulator"
+            raise RuntimeError(message) from error
+        return lock
 
     def _check_version(self) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
@@ -75,3 +90,4 @@ class Store:
 
     def close(self) -> None:
         self.connection.close()
+        self._lock.close()
