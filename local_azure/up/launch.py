@@ -23,21 +23,30 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def launch(parts: Sequence[Part], folder: DataFolder, *, once_up: OnceUp, verbose: bool = False) -> int:
-    """The exit status of the supervisor. The folder is already locked."""
+def launch(
+    parts: Sequence[Part],
+    folder: DataFolder,
+    *,
+    once_up: OnceUp,
+    verbose: bool = False,
+    first_wait_seconds: float = 1.0,
+) -> int:
+    """The exit status of the supervisor. The folder is already locked; `first_wait_seconds` begins the back-off."""
     try:
         require_free_ports(parts)
     except PortsTaken as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_REFUSED
-    return asyncio.run(_run(parts, folder, once_up, verbose=verbose))
+    return asyncio.run(_run(parts, folder, once_up, verbose=verbose, first_wait_seconds=first_wait_seconds))
 
 
-async def _run(parts: Sequence[Part], folder: DataFolder, once_up: OnceUp, *, verbose: bool) -> int:
+async def _run(
+    parts: Sequence[Part], folder: DataFolder, once_up: OnceUp, *, verbose: bool, first_wait_seconds: float
+) -> int:
     tail = LogTail([(part.name, folder.log_path(part.name)) for part in parts], verbose=verbose, show=say)
     following = asyncio.create_task(tail.follow())
     try:
-        supervisor = Supervisor(parts, folder, announce=say)
+        supervisor = Supervisor(parts, folder, announce=say, first_wait_seconds=first_wait_seconds)
         return await run_until_stopped(supervisor, once_up=once_up, announce=say)
     finally:
         following.cancel()

@@ -27,7 +27,13 @@ class PartRun:
     """Keeps one part running and knows its state."""
 
     def __init__(
-        self, part: Part, folder: DataFolder, *, announce: Callable[[str], None], changed: Callable[[], None]
+        self,
+        part: Part,
+        folder: DataFolder,
+        policy: RestartPolicy,
+        *,
+        announce: Callable[[str], None],
+        changed: Callable[[], None],
     ) -> None:
         self.part = part
         self.restarts = 0
@@ -35,7 +41,7 @@ class PartRun:
         self._folder = folder
         self._announce = announce
         self._changed = changed
-        self._policy = RestartPolicy()
+        self._policy = policy
         self._process: asyncio.subprocess.Process | None = None
         self._started_at = datetime.now(UTC)
         self._healthy_since: float | None = None

@@ -9,7 +9,8 @@ _GIVE_UP_WINDOW_SECONDS = 60.0
 class RestartPolicy:
     """The deaths of one part."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_wait_seconds: float = 1.0) -> None:
+        self._first_wait_seconds = first_wait_seconds
         self._in_a_row = 0
         self._never_healthy_deaths: list[float] = []
 
@@ -30,4 +31,4 @@ class RestartPolicy:
         recent = [death for death in self._never_healthy_deaths if now - death <= _GIVE_UP_WINDOW_SECONDS]
         if len(recent) >= _DEATHS_TO_GIVE_UP:
             return None
-        return min(_LONGEST_WAIT_SECONDS, 2.0 ** (self._in_a_row - 1))
+        return min(_LONGEST_WAIT_SECONDS, self._first_wait_seconds * 2.0 ** (self._in_a_row - 1))

@@ -13,6 +13,7 @@ from local_azure.up.data_folder import DataFolder
 from local_azure.up.health import NotHealthy
 from local_azure.up.part import Part
 from local_azure.up.part_run import PartKeepsDying, PartRun
+from local_azure.up.restart_policy import RestartPolicy
 
 _HEALTHY_WITHIN_SECONDS = 60.0
 _STOP_GRACE_SECONDS = 12.0
@@ -21,11 +22,16 @@ _STOP_GRACE_SECONDS = 12.0
 class Supervisor:
     """The parts of one data folder while they run."""
 
-    def __init__(self, parts: Sequence[Part], folder: DataFolder, *, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, parts: Sequence[Part], folder: DataFolder, *, announce: Callable[[str], None], first_wait_seconds: float
+    ) -> None:
         self._folder = folder
         self._announce = announce
         self._started_at = datetime.now(UTC)
-        self._runs = [PartRun(part, folder, announce=announce, changed=self._write_run_file) for part in parts]
+        self._runs = [
+            PartRun(part, folder, RestartPolicy(first_wait_seconds), announce=announce, changed=self._write_run_file)
+            for part in parts
+        ]
         self._keepers: dict[asyncio.Task[None], PartRun] = {}
 
     async def start(self, session: aiohttp.ClientSession) -> None:

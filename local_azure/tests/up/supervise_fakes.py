@@ -28,7 +28,7 @@ def main() -> int:
     except AlreadyRunning as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_REFUSED
-    return launch(parts, folder, once_up=once_up)
+    return launch(parts, folder, once_up=once_up, first_wait_seconds=0.1)
 
 
 def _part(name: str, port: int, stage: int, arguments: list[str]) -> Part:
