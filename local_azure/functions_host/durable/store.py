@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS inst (
   events INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS inst_created ON inst (created, id);
 CREATE INDEX IF NOT EXISTS inst_updated ON inst (updated);
-CREATE INDEX IF NOT EXISTS inst_live ON inst (status) WHERE status IN ('Pending', 'Running', 'Suspended');
+CREATE INDEX IF NOT EXISTS inst_status ON inst (status);
 CREATE TABLE IF NOT EXISTS hist (
   id TEXT NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (id, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inbox (n INTEGER PRIMARY KEY, id TEXT NOT NULL, message TEXT NOT NULL);

@@ -9,6 +9,7 @@ from local_azure.functions_host.durable.instance import Work
 
 _LONGEST_SLEEP_SECONDS = 0.25
 """A clock that jumps (a suspended machine, a test's clock) is noticed after this time."""
+_SWEEP_FROM = 1024
 
 
 class Timers:
@@ -19,11 +20,20 @@ class Timers:
         self._fire = fire
         self._heap: list[tuple[str, int, Work]] = []
         self._changed = asyncio.Event()
+        self._sweep_at = _SWEEP_FROM
 
     def add(self, timer: Work) -> None:
+        if len(self._heap) >= self._sweep_at:
+            self._sweep()
         heapq.heappush(self._heap, (timer.due, timer.number, timer))
         if self._heap[0][2] is timer:
             self._changed.set()
+
+    def _sweep(self) -> None:
+        """Forget cancelled timers, which would otherwise stay until they are due."""
+        self._heap = [entry for entry in self._heap if not entry[2].is_cancelled]
+        heapq.heapify(self._heap)
+        self._sweep_at = max(_SWEEP_FROM, 2 * len(self._heap))
 
     async def run(self) -> None:
         """Fire timers until cancelled."""

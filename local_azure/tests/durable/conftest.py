@@ -34,18 +34,19 @@ class TaskHub:
         return await self.until(instance_id, lambda status: status.runtime_status.value in FINAL, seconds)
 
     async def until(self, instance_id: str, reached: Callable[[Any], bool], seconds: float = 10) -> Any:
-        deadline = time.monotonic() + seconds
+        deadline, pause = time.monotonic() + seconds, 0.003
         while True:
             status = await self.client.get_status(instance_id)
             if status and reached(status):
                 return status
             assert time.monotonic() < deadline, status.to_json()
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.3, 0.1)
 
     async def output(self, name: str, value: Any = None, **options: Any) -> Any:
         """The output of a new instance that must complete."""
         instance_id = await self.client.start_new(name, client_input=value, **options)
-        status = await self.finished(instance_id)
+        status = await self.finished(instance_id, 30)
         assert status.runtime_status.value == "Completed", status.output
         return status.output
 

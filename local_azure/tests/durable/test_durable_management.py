@@ -144,29 +144,33 @@ async def test_a_long_list_comes_in_pages(hub: TaskHub):
     assert token == ""
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "instances/nobody", 404),
-        ("DELETE", "instances/nobody", 404),
-        ("POST", "instances/nobody/suspend", 404),
-        ("POST", "instances/nobody/restart", 404),
-        ("POST", "instances/nobody/dance", 404),
-        ("GET", "instances/?runtimeStatus=Happy", 400),
-        ("GET", "instances/?createdTimeFrom=yesterday", 400),
-        ("GET", "instances/?top=-1", 400),
-        ("DELETE", "instances/", 400),
-        ("POST", "orchestrators/nobody", 400),
-        ("GET", "orchestrators/say_hello", 404),
-        ("GET", "entities/Counter/none", 404),
-        ("POST", "entities/Nothing/1?op=add", 400),
-        ("GET", "elsewhere", 404),
-        ("POST", "orchestrators/say_hello/%ff", 400),
-    ],
-)
-async def test_answers_to_what_cannot_be(hub: TaskHub, method: str, path: str, status: int):
-    async with aiohttp.ClientSession() as http, http.request(method, f"{hub.base_url}/durable/rpc/{path}") as response:
-        assert response.status == status
+REFUSED = [
+    ("GET", "instances/nobody", 404),
+    ("DELETE", "instances/nobody", 404),
+    ("POST", "instances/nobody/suspend", 404),
+    ("POST", "instances/nobody/restart", 404),
+    ("POST", "instances/nobody/dance", 404),
+    ("GET", "instances/?runtimeStatus=Happy", 400),
+    ("GET", "instances/?createdTimeFrom=yesterday", 400),
+    ("GET", "instances/?top=-1", 400),
+    ("DELETE", "instances/", 400),
+    ("POST", "orchestrators/nobody", 400),
+    ("GET", "orchestrators/say_hello", 404),
+    ("GET", "entities/Counter/none", 404),
+    ("POST", "entities/Nothing/1?op=add", 400),
+    ("GET", "elsewhere", 404),
+    ("POST", "orchestrators/say_hello/%ff", 400),
+]
+
+
+async def test_answers_to_what_cannot_be(hub: TaskHub):
+    answers = []
+    async with aiohttp.ClientSession() as http:
+        for method, path, _ in REFUSED:
+            async with http.request(method, f"{hub.base_url}/durable/rpc/{path}") as response:
+                answers.append((method, path, response.status))
+
+    assert answers == REFUSED
 
 
 async def test_answers_for_an_instance_that_is_over(hub: TaskHub):
@@ -235,7 +239,7 @@ async def test_timers_follow_the_engines_clock(make_hub: MakeHub):
 
 
 async def test_a_turn_with_thousands_of_events_still_works(hub: TaskHub):
-    assert await hub.output("fan_out", 2500) == sum(i * i for i in range(2500))
+    assert await hub.output("fan_out", 1200) == sum(i * i for i in range(1200))
 
 
 async def test_the_overview_is_json_with_histories(hub: TaskHub):

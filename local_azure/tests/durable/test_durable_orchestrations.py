@@ -19,11 +19,11 @@ async def test_names_are_case_insensitive(hub: TaskHub):
     assert await hub.output("SAY_Hello", "Ada") == "Hello Ada"
 
 
-@pytest.mark.parametrize("value", [None, 0, "", "text", [1], {"a": {"b": None}}, 2**70, 1.5, "\ud800", True])
-async def test_any_input_reaches_the_orchestrator_and_comes_back(hub: TaskHub, value: object):
-    output = await hub.output("describe", value)
+async def test_any_input_reaches_the_orchestrator_and_comes_back(hub: TaskHub):
+    values = [None, 0, "", "text", [1], {"a": {"b": None}}, 2**70, 1.5, "\ud800", True]
+    outputs = await asyncio.gather(*(hub.output("describe", value) for value in values))
 
-    assert output[0] == value
+    assert [output[0] for output in outputs] == values
 
 
 async def test_retry_until_success_and_until_the_attempts_are_used_up(hub: TaskHub):

@@ -1,5 +1,6 @@
 """The small translations: errors of functions, replay state, the order of an episode, and the writer."""
 
+import asyncio
 import contextlib
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 
 from local_azure.functions_host.durable.decisions import arrange
 from local_azure.functions_host.durable.history import EventType, as_played, new_event, render
-from local_azure.functions_host.durable.instance import Message, ReplayState, RetryGroup
+from local_azure.functions_host.durable.instance import Message, ReplayState, RetryGroup, Work
+from local_azure.functions_host.durable.instant import system_clock
 from local_azure.functions_host.durable.json_text import decoded_once, loads
 from local_azure.functions_host.durable.outcome import describe_failure, outcome_of_failure, outcome_of_return
+from local_azure.functions_host.durable.timers import Timers
 from local_azure.functions_host.durable.writer import StoreUnusable, Writer, open_connection
 
 STATE = '{"isDone": false, "actions": [[]], "customStatus": "s", "error": "boom"}'
@@ -128,3 +131,17 @@ async def test_nothing_is_written_after_a_failing_store(tmp_path: Path):
     await writer.stop()
 
     assert rows(path) == []
+
+
+async def test_every_timer_fires_in_order_except_those_cancelled():
+    fired: list[int] = []
+    timers = Timers(system_clock, lambda timer: fired.append(timer.number))
+    made = [Work(n, "i", "e", "timer", n, due=f"2020-01-01T00:00:{n // 100:02d}.{n:06d}Z") for n in range(5000)]
+    for timer in reversed(made):
+        timers.add(timer)
+        timer.is_cancelled = timer.number % 3 == 0
+    running = asyncio.create_task(timers.run())
+    await asyncio.sleep(0)
+    running.cancel()
+
+    assert fired == [n for n in range(5000) if n % 3]
