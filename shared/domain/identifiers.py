@@ -22,6 +22,7 @@ BUCKET_BITS = 16  # 65,536 buckets a tenant: 13.5 TB in 90 days is about 0.2 GB 
 _RANDOM_BITS = 80 - BUCKET_BITS
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TRACKING_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_ATTEMPT_NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 _VALUES = {character: value for value, character in enumerate(_CROCKFORD)}
 
 
@@ -102,6 +103,6 @@ class AttemptRef:
     def parse(cls, attempt_id: str) -> "AttemptRef | None":
         """The parts of an attempt id that came back from a provider; None when it is not one of ours."""
         parts = attempt_id.rsplit(".", 3)
-        if len(parts) != 4 or not is_tracking_id(parts[1]) or not parts[3].isdecimal():  # noqa: PLR2004 - its four parts
+        if len(parts) != 4 or not is_tracking_id(parts[1]) or not _ATTEMPT_NUMBER.fullmatch(parts[3]):  # noqa: PLR2004 - its four parts
             return None
         return cls(TenantId(parts[0]), TrackingId(parts[1]), parts[2], int(parts[3]))
