@@ -53,6 +53,8 @@ class KeyDefinition:
             raise bad_request("The partition key definition needs paths that start with '/'.")
         if len(paths) > 3:
             raise bad_request("A hierarchical partition key has at most 3 paths.")
+        if definition.get("version", 2) != 2:
+            raise bad_request("Only version 2 of partition key hashing is supported by this emulator.")
         self.hierarchical = definition.get("kind", "Hash") == "MultiHash"
         if len(paths) > 1 and not self.hierarchical:
             raise bad_request("Several partition key paths need the kind MultiHash.")
