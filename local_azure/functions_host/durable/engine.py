@@ -71,18 +71,27 @@ class DurableEngine:
             allow_http_to_any_host: Whether ``call_http`` may leave loopback.
             synchronous: SQLite's setting; NORMAL survives a killed process, FULL also a power cut.
         """
-        cores = os.cpu_count() or 1
-        activity_limit = max_concurrent_activities or _CONCURRENT_PER_CORE * cores
-        turn_limit = max_concurrent_orchestrators or _CONCURRENT_PER_CORE * cores
+        usual_limit = _CONCURRENT_PER_CORE * (os.cpu_count() or 1)
+        turn_limit = max_concurrent_orchestrators or usual_limit
         self._store = Store(data_dir, task_hub, synchronous=synchronous)
         self._hub = Hub(self._store, functions, invoke, clock, default_version=default_version)
         self._registry = Registry(self._hub)
         self._timers = Timers(clock, self._fire)
         self._endings = Endings(self._hub, self._registry)
-        http = HttpCaller(allow_any_host=allow_http_to_any_host)
-        self._activities = Activities(self._hub, self._registry.deliver, http, limit=activity_limit)
+        self._activities = Activities(
+            self._hub,
+            self._registry.deliver,
+            HttpCaller(allow_any_host=allow_http_to_any_host),
+            limit=max_concurrent_activities or usual_limit,
+        )
         self._entities = Entities(self._hub, self._registry, limit=turn_limit)
-        conclusion = Conclusion(
+        self._turns = Turns(self._hub, self._registry, self._conclusion(), limit=turn_limit)
+        self.operations = Operations(self._hub, self._registry, self._endings)
+        self._links = Links(public_base_url, rpc_base_url, task_hub, _system_key(data_dir))
+        self._api = HttpApi(self._links, self.operations, self._rewinding(), self._entities, self._hub)
+
+    def _conclusion(self) -> Conclusion:
+        return Conclusion(
             hub=self._hub,
             registry=self._registry,
             activities=self._activities,
@@ -90,9 +99,9 @@ class DurableEngine:
             entities=self._entities,
             endings=self._endings,
         )
-        self._turns = Turns(self._hub, self._registry, conclusion, limit=turn_limit)
-        self.operations = Operations(self._hub, self._registry, self._endings)
-        self._rewinding = Rewinding(
+
+    def _rewinding(self) -> Rewinding:
+        return Rewinding(
             hub=self._hub,
             registry=self._registry,
             operations=self.operations,
@@ -101,8 +110,6 @@ class DurableEngine:
             timers=self._timers,
             entities=self._entities,
         )
-        self._links = Links(public_base_url, rpc_base_url, task_hub, _system_key(data_dir))
-        self._api = HttpApi(self._links, self.operations, self._rewinding, self._entities, self._hub)
 
     @property
     def system_key(self) -> str:
