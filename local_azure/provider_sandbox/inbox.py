@@ -1,6 +1,6 @@
 """The messages that arrived, with what became of them: what the page and scripts read.
 
-Bounded, in memory: the last 5,000 accepted messages and the last 500 refused calls.
+Bounded, in memory: the last 5,000 accepted messages and the last 500 refused calls, at most about 128 MB.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 KEPT_MESSAGES = 5_000
 KEPT_REFUSALS = 500
+KEPT_BYTES = 128 * 1024 * 1024
 
 
 def iso_time(seconds: float) -> str:
@@ -37,6 +38,7 @@ class Message:
     accepted: bool
     http_status: int | None
     at: float
+    size_bytes: int
     id: int = 0
     revision: int = 0
     state: str = ""
@@ -92,6 +94,7 @@ class Inbox:
         self._by_id: dict[int, Message] = {}
         self._arrived: dict[str, int] = {}
         self._last_id = 0
+        self._kept_bytes = 0
         self.revision = 0
         self.epoch = uuid.uuid4().hex  # another one: forget what you saw, this inbox has begun anew
 
@@ -103,8 +106,11 @@ class Inbox:
         self._by_id[message.id] = message
         kept, limit = (self._messages, KEPT_MESSAGES) if message.accepted else (self._refused, KEPT_REFUSALS)
         kept.append(message)
-        if len(kept) > limit:
-            del self._by_id[kept.popleft().id]
+        self._kept_bytes += message.size_bytes
+        while len(kept) > limit or (self._kept_bytes > KEPT_BYTES and len(kept) > 1):
+            oldest = kept.popleft()
+            self._kept_bytes -= oldest.size_bytes
+            del self._by_id[oldest.id]
         if message.accepted:
             self._arrived[message.channel] = self._arrived.get(message.channel, 0) + 1
         return message
@@ -148,6 +154,7 @@ class Inbox:
         self._messages.clear()
         self._refused.clear()
         self._by_id.clear()
+        self._kept_bytes = 0
         self._arrived.clear()
         self.epoch = uuid.uuid4().hex
         self.revision += 1

@@ -156,6 +156,7 @@ class ProviderCalls:
                 accepted=fate.whole.accepted,
                 http_status=fate.status,
                 at=fate.at,
+                size_bytes=len(call.body) // len(call.parts),  # a call's recipients share its content
             )
         )
         delay = self._receipt_delay_seconds if outcome.receipt_delay_ms is None else outcome.receipt_delay_ms / 1000
