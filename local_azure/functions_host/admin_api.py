@@ -27,7 +27,7 @@ from local_azure.functions_host.http_front import (
     route_template,
 )
 from local_azure.functions_host.invocation_metrics import Metrics
-from local_azure.functions_host.listeners import Listener, ListenerFactory
+from local_azure.functions_host.listeners import Listener, Surroundings, has_listener, run_by_hand
 from local_azure.functions_host.worker_pool import WorkerPool
 
 _PAGE = Path(__file__).with_name("live_page.html")
@@ -43,7 +43,7 @@ class AdminApi:
         *,
         functions: list[Function],
         pool: WorkerPool,
-        factory: ListenerFactory,
+        surroundings: Surroundings,
         listeners: list[Listener],
         keys: AccessKeys,
         metrics: Metrics,
@@ -53,7 +53,7 @@ class AdminApi:
     ) -> None:
         self._functions = {function.name.lower(): function for function in functions}
         self._pool = pool
-        self._factory = factory
+        self._surroundings = surroundings
         self._listeners = listeners
         self._keys = keys
         self._metrics = metrics
@@ -100,7 +100,7 @@ class AdminApi:
             await respond(send, 405)
         elif not self._keys.is_master(read_headers(scope).get("x-functions-key") or read_query(scope).get("code", "")):
             await respond(send, 401)
-        elif function.trigger.type not in ("serviceBusTrigger", "timerTrigger", "cosmosDBTrigger"):
+        elif not has_listener(function):
             await _respond_json(send, 400, {"message": f"a {function.trigger.type} is not started here"})
         else:
             await self._run_by_hand(function, await read_body(receive, 0), send)
@@ -109,7 +109,7 @@ class AdminApi:
         try:
             given = json.loads(body).get("input", "") if body else ""
             text = given if isinstance(given, str) else json.dumps(given)
-            await self._factory.run_by_hand(function, text)
+            await run_by_hand(function, self._surroundings, text)
         except (ValueError, AttributeError):
             await _respond_json(send, 400, {"message": 'the body must be a JSON object like {"input": "..."}'})
         except InvocationFailed as failure:

@@ -75,7 +75,3 @@ class DurableBinding:
             for function in functions
             if function.durable_client_names
         }
-
-
-def uses_durable(functions: list[Function]) -> bool:
-    return any(function.trigger.type in _TRIGGERS or function.durable_client_names for function in functions)

@@ -12,15 +12,8 @@ from typing import Any
 from local_azure.functions_host.errors import SettingsInvalid
 from local_azure.functions_host.host_settings import resolve_expressions
 
-TRIGGERS = (
-    "httpTrigger",
-    "serviceBusTrigger",
-    "timerTrigger",
-    "cosmosDBTrigger",
-    "orchestrationTrigger",
-    "activityTrigger",
-    "entityTrigger",
-)
+DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
+TRIGGERS = ("httpTrigger", "serviceBusTrigger", "timerTrigger", "cosmosDBTrigger", *DURABLE_TRIGGERS)
 OUTPUTS = ("http", "serviceBus")
 
 
@@ -77,6 +70,11 @@ class Function:
     outputs: tuple[Binding, ...]
     durable_client_names: tuple[str, ...]
     retry: RetryPolicy | None
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether it needs the Durable engine."""
+        return self.trigger.type in DURABLE_TRIGGERS or bool(self.durable_client_names)
 
 
 def read_functions(described: list[dict[str, Any]]) -> list[Function]:

@@ -4,6 +4,8 @@ Order of start: sockets bound (a port in use is reported before anything runs), 
 HTTP answers. Order of stop: listeners and HTTP take nothing new, what runs gets up to ten seconds, workers end.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
@@ -12,19 +14,22 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from local_azure.functions_host.access_keys import AccessKeys
 from local_azure.functions_host.admin_api import AdminApi
-from local_azure.functions_host.durable_binding import PUBLIC_PREFIX, RPC_PREFIX, DurableBinding, uses_durable
 from local_azure.functions_host.function_table import Function, read_functions
 from local_azure.functions_host.host_settings import load_host_options
 from local_azure.functions_host.http_front import HttpFront
 from local_azure.functions_host.invocation_metrics import Metrics
-from local_azure.functions_host.listeners import Listener, ListenerFactory
+from local_azure.functions_host.listeners import Listener, Surroundings, has_listener, make_listener
 from local_azure.functions_host.output_bindings import OutputBindings
 from local_azure.functions_host.worker_pool import WorkerPool
+
+if TYPE_CHECKING:
+    from local_azure.functions_host.durable_binding import DurableBinding
 
 _LOG = logging.getLogger("host")
 _DRAIN_SECONDS = 10.0
@@ -105,7 +110,7 @@ class FunctionsHost:
         keys = AccessKeys(arguments.data_folder, [function.name for function in functions])
         host_id = _host_id(arguments.data_folder)
         self._outputs = OutputBindings(functions, arguments.environment)
-        factory = ListenerFactory(
+        surroundings = Surroundings(
             pool=self._pool,
             outputs=self._outputs,
             options=self._options,
@@ -113,8 +118,7 @@ class FunctionsHost:
             data_folder=arguments.data_folder,
             owner=host_id,
         )
-        made = [factory.make(function) for function in functions]
-        self._listeners = [listener for listener in made if listener is not None]
+        self._listeners = [make_listener(function, surroundings) for function in functions if has_listener(function)]
         self._front = HttpFront(
             functions=functions,
             pool=self._pool,
@@ -126,7 +130,7 @@ class FunctionsHost:
         self._admin = AdminApi(
             functions=functions,
             pool=self._pool,
-            factory=factory,
+            surroundings=surroundings,
             listeners=self._listeners,
             keys=keys,
             metrics=self._metrics,
@@ -135,10 +139,13 @@ class FunctionsHost:
             public_url=arguments.public_url,
         )
 
-        if uses_durable(functions):
+        if any(function.is_durable for function in functions):
             self._join_durable(functions)
 
     def _join_durable(self, functions: list[Function]) -> None:
+        # Imported here: see listeners.py.
+        from local_azure.functions_host.durable_binding import PUBLIC_PREFIX, RPC_PREFIX, DurableBinding  # noqa: PLC0415
+
         durable = DurableBinding(
             functions,
             self._pool,

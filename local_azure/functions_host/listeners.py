@@ -1,27 +1,27 @@
-"""Builds the listener of each non-HTTP trigger and runs its function with what the listener hands over."""
+"""The listeners of the non-HTTP triggers: how each kind is made, and how its function is run.
 
-import json
-import logging
+Takes a function, gives its listener. Each kind's module is imported when an app first uses it: the Azure SDKs take
+half a second to load, which an app with HTTP triggers only does not have to wait for.
+"""
+
+import importlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from azure.servicebus import ServiceBusReceivedMessage
-
-from local_azure.functions_host.cosmos_listener import CosmosListener
-from local_azure.functions_host.cosmos_source import read_trigger
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.host_settings import HostOptions
 from local_azure.functions_host.output_bindings import OutputBindings
-from local_azure.functions_host.servicebus_backlog import PumpOptions
-from local_azure.functions_host.servicebus_connection import read_entity
-from local_azure.functions_host.servicebus_message import message_payload, messages_payload
-from local_azure.functions_host.servicebus_pump import ServiceBusPump
-from local_azure.functions_host.timer_listener import TimerListener, TimerMemory
-from local_azure.functions_host.timer_schedule import TimerSchedule
 from local_azure.functions_host.worker_pool import WorkerPool
 
-_LOG = logging.getLogger("host.listeners")
+RunText = Callable[[str, tuple[int, int]], Awaitable[None]]
+
+_MODULES = {
+    "serviceBusTrigger": "local_azure.functions_host.servicebus_trigger",
+    "timerTrigger": "local_azure.functions_host.timer_trigger",
+    "cosmosDBTrigger": "local_azure.functions_host.cosmos_trigger",
+}
 
 
 class Listener(Protocol):
@@ -34,130 +34,57 @@ class Listener(Protocol):
     def describe(self) -> dict[str, Any]: ...
 
 
-class ListenerFactory:
-    """Makes listeners for one app."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What a listener needs of its host."""
 
-    def __init__(
-        self,
-        *,
-        pool: WorkerPool,
-        outputs: OutputBindings,
-        options: HostOptions,
-        environment: Mapping[str, str],
-        data_folder: Path,
-        owner: str,
+    pool: WorkerPool
+    outputs: OutputBindings
+    options: HostOptions
+    environment: Mapping[str, str]
+    data_folder: Path
+    owner: str  # this host's name; survives restarts
+
+    async def run(
+        self, function: Function, kind: str, payload: tuple[Any, ...], retry: tuple[int, int] = (0, 0)
     ) -> None:
-        self._pool = pool
-        self._outputs = outputs
-        self._options = options
-        self._environment = environment
-        self._data_folder = data_folder
-        self._owner = owner
-
-    def make(self, function: Function) -> Listener | None:
-        """The listener of the function's trigger; None for HTTP and Durable triggers.
+        """Run the function and deliver its outputs.
 
         Raises:
-            SettingsInvalid: the binding cannot be used.
+            InvocationFailed: it failed, or an output could not be delivered.
         """
-        makers: dict[str, Callable[[Function], Listener]] = {
-            "serviceBusTrigger": self._service_bus,
-            "timerTrigger": self._timer,
-            "cosmosDBTrigger": self._cosmos,
-        }
-        maker = makers.get(function.trigger.type)
-        return None if maker is None else maker(function)
+        result = await self.pool.invoke(function, kind, payload, retry=retry)
+        await self.outputs.deliver(function, result)
 
-    def _service_bus(self, function: Function) -> Listener:
-        trigger, options = function.trigger, self._options
-        if function.retry is not None:
-            _LOG.warning(
-                "%s: @app.retry is not honoured on Service Bus triggers (neither is it in Azure)", function.name
-            )
-        is_many = str(trigger.fields.get("cardinality", "ONE")).upper() == "MANY"
-        auto_complete = trigger.fields.get("autoCompleteMessages", options.auto_complete_messages)
-        pump_options = PumpOptions(
-            max_concurrent=1 if is_many else options.max_concurrent_calls,
-            max_batch=max(2, options.max_message_batch_size) if is_many else 1,
-            min_batch=options.min_message_batch_size,
-            max_batch_wait_seconds=options.max_batch_wait_seconds,
-            auto_complete=str(auto_complete).lower() == "true",
-            max_renewal_seconds=options.max_auto_lock_renewal_seconds,
-        )
-        run = self._run_many(function) if is_many else self._run_one(function)
-        return ServiceBusPump(function.name, read_entity(trigger, self._environment), pump_options, run)
-
-    def _run_one(self, function: Function) -> Callable[[list[ServiceBusReceivedMessage]], Awaitable[None]]:
+    def text_runner(self, function: Function) -> RunText:
+        """Runs the function with a JSON text as its trigger's input."""
         name = function.trigger.name
 
-        async def run(messages: list[ServiceBusReceivedMessage]) -> None:
-            payload = message_payload(name, messages[0])
-            result = await self._pool.invoke(function, "message", payload)
-            await self._outputs.deliver(function, result)
+        async def run_text(text: str, retry: tuple[int, int]) -> None:
+            await self.run(function, "text", (name, "json", text), retry)
 
-        return run
+        return run_text
 
-    def _run_many(self, function: Function) -> Callable[[list[ServiceBusReceivedMessage]], Awaitable[None]]:
-        name = function.trigger.name
 
-        async def run(messages: list[ServiceBusReceivedMessage]) -> None:
-            result = await self._pool.invoke(function, "messages", messages_payload(name, messages))
-            await self._outputs.deliver(function, result)
+def has_listener(function: Function) -> bool:
+    return function.trigger.type in _MODULES
 
-        return run
 
-    def _run_text(self, function: Function) -> Callable[[str, tuple[int, int]], Awaitable[None]]:
-        name = function.trigger.name
+def make_listener(function: Function, surroundings: Surroundings) -> Listener:
+    """The listener of the function's trigger.
 
-        async def run(text: str, retry: tuple[int, int]) -> None:
-            result = await self._pool.invoke(function, "text", (name, "json", text), retry=retry)
-            await self._outputs.deliver(function, result)
+    Raises:
+        SettingsInvalid: the binding cannot be used.
+    """
+    made: Listener = importlib.import_module(_MODULES[function.trigger.type]).make_listener(function, surroundings)
+    return made
 
-        return run
 
-    def _timer(self, function: Function) -> Listener:
-        trigger = function.trigger
-        schedule = TimerSchedule(
-            trigger.text("schedule", self._environment), self._environment.get("WEBSITE_TIME_ZONE", "UTC")
-        )
-        return TimerListener(
-            function.name,
-            schedule,
-            TimerMemory.load(self._data_folder / "timers" / f"{function.name}.json"),
-            self._run_text(function),
-            run_on_startup=trigger.flag("runOnStartup"),
-            use_monitor="useMonitor" not in trigger.fields or trigger.flag("useMonitor"),
-            retry=function.retry,
-        )
+async def run_by_hand(function: Function, surroundings: Surroundings, text: str) -> None:
+    """What ``POST /admin/functions/{name}`` does: run with ``text`` as the trigger's input.
 
-    def _cosmos(self, function: Function) -> Listener:
-        return CosmosListener(
-            function.name,
-            read_trigger(function.trigger, self._environment),
-            self._run_text(function),
-            owner=self._owner,
-            retry=function.retry,
-        )
-
-    async def run_by_hand(self, function: Function, text: str) -> None:
-        """What ``POST /admin/functions/{name}`` does: run with ``text`` as the trigger's input.
-
-        Raises:
-            InvocationFailed: the function failed.
-        """
-        name, kind = function.trigger.name, function.trigger.type
-        if kind == "serviceBusTrigger":
-            is_many = str(function.trigger.fields.get("cardinality", "ONE")).upper() == "MANY"
-            empty = ("json", "{}")
-            fields = {"UserProperties": empty, "ApplicationProperties": empty, "MessageId": ("string", "manual")}
-            body = text.encode()
-            payload = (name, [body], {"MessageIdArray": ["manual"]}, [{}], "[{}]") if is_many else (name, body, fields)
-            result = await self._pool.invoke(function, "messages" if is_many else "message", payload)
-            await self._outputs.deliver(function, result)
-        elif kind == "timerTrigger":
-            timer = self._timer(function)
-            assert isinstance(timer, TimerListener)  # noqa: S101 - made one line above
-            await self._run_text(function)(timer.request(), (0, 0))
-        else:
-            json.loads(text or "[]")  # a clear error for the caller instead of the converter's
-            await self._run_text(function)(text or "[]", (0, 0))
+    Raises:
+        InvocationFailed: the function failed.
+        ValueError: the text is not an input of this trigger.
+    """
+    await importlib.import_module(_MODULES[function.trigger.type]).run_by_hand(function, surroundings, text)

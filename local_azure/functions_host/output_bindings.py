@@ -1,14 +1,16 @@
 """Delivers what a function gave to its output bindings (Service Bus; HTTP is the front end's)."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from azure.core.exceptions import AzureError
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from local_azure.functions_host.errors import InvocationFailed
-from local_azure.functions_host.function_table import Function
-from local_azure.functions_host.servicebus_connection import Entity, read_entity
-from local_azure.functions_host.servicebus_output import MessageOutput
+from local_azure.functions_host.function_table import Binding, Function
 from local_azure.functions_host.worker_pool import InvocationResult
+
+if TYPE_CHECKING:
+    from local_azure.functions_host.servicebus_output import MessageOutput
 
 
 class OutputBindings:
@@ -16,13 +18,20 @@ class OutputBindings:
 
     def __init__(self, functions: list[Function], environment: Mapping[str, str]) -> None:
         self._by_function: dict[str, list[tuple[str, MessageOutput]]] = {}
-        self._by_entity: dict[Entity, MessageOutput] = {}
+        self._by_entity: dict[object, MessageOutput] = {}
         for function in functions:
             for binding in function.outputs:
                 if binding.type == "serviceBus":
-                    entity = read_entity(binding, environment)
-                    output = self._by_entity.setdefault(entity, MessageOutput(entity))
+                    output = self._message_output(binding, environment)
                     self._by_function.setdefault(function.name, []).append((binding.name, output))
+
+    def _message_output(self, binding: Binding, environment: Mapping[str, str]) -> MessageOutput:
+        # Imported here: see listeners.py.
+        from local_azure.functions_host.servicebus_connection import read_entity  # noqa: PLC0415
+        from local_azure.functions_host.servicebus_output import MessageOutput  # noqa: PLC0415
+
+        entity = read_entity(binding, environment)
+        return self._by_entity.setdefault(entity, MessageOutput(entity))
 
     async def deliver(self, function: Function, result: InvocationResult) -> None:
         """Send the function's output messages.
@@ -41,7 +50,7 @@ class OutputBindings:
             if value is not None:
                 try:
                     await output.send(value[1])
-                except (AzureError, OSError, TimeoutError, ValueError, AttributeError) as error:
+                except Exception as error:
                     raise InvocationFailed(f"output binding {name}: {error!r}") from error
 
     async def close(self) -> None:

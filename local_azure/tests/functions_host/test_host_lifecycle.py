@@ -47,12 +47,14 @@ def test_a_folder_without_functions_ends_with_3(tmp_path):
     assert "has no function_app.py" in ended.stderr
 
 
-def test_a_port_or_data_folder_in_use_and_a_missing_setting_end_with_2(start_host, tmp_path):
+async def test_a_port_or_data_folder_in_use_and_a_missing_setting_end_with_2(start_host, tmp_path):
     host = start_host("http_app")
 
-    port_taken = _run_to_its_end("http_app", tmp_path / "other", port=host.ports[0])
-    data_taken = _run_to_its_end("http_app", host.data)
-    no_setting = _run_to_its_end("timer_app", tmp_path / "third")
+    port_taken, data_taken, no_setting = await asyncio.gather(
+        asyncio.to_thread(_run_to_its_end, "http_app", tmp_path / "other", port=host.ports[0]),
+        asyncio.to_thread(_run_to_its_end, "http_app", host.data),
+        asyncio.to_thread(_run_to_its_end, "timer_app", tmp_path / "third"),
+    )
 
     assert [ended.returncode for ended in (port_taken, data_taken, no_setting)] == [2, 2, 2]
     assert f"port {host.ports[0]} cannot be used" in port_taken.stderr

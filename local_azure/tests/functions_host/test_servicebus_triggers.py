@@ -103,11 +103,11 @@ async def test_a_failing_message_comes_again_at_once_and_is_dead_lettered(host, 
 
 
 async def test_a_lock_is_renewed_while_the_function_runs(host, client):
-    await send(client, "long", ServiceBusMessage("3.5"))
+    await send(client, "long", ServiceBusMessage("2.6"))
 
-    await wait_until(lambda: seen(host, "long", body="3.5", state="ended"))
+    await wait_until(lambda: seen(host, "long", body="2.6", state="ended"))
 
-    assert len(seen(host, "long", body="3.5", state="started")) == 1, "the lock lasts 2 s: not redelivered"
+    assert len(seen(host, "long", body="2.6", state="started")) == 1, "the lock lasts 2 s: not redelivered"
 
 
 async def test_messages_run_concurrently_up_to_the_limit(host, client):
