@@ -51,7 +51,7 @@ class RealWorld:
             for message in submitted:
                 await self.redeliver(message)
             for message in told:
-                await self._hear(message)
+                await self.hear(message)
             await self._tolerate(self.world.orchestrations.run_due(self.world.clock.now(), self.world.services))
             await self._post_receipts()
 
@@ -65,16 +65,21 @@ class RealWorld:
                 return
         self.dead.append(message)
 
-    async def _hear(self, message: BusMessage) -> None:
+    async def hear(self, message: BusMessage) -> None:
+        """As the status topic's subscriptions."""
         event = NotificationStatus.model_validate_json(message.body)
         if not message.properties["recorded"]:
             for _ in range(MAX_DELIVERIES):
-                if await self._tolerate(track(event, self.world.services)):
+                if await self._tolerate(self.record(message)):
                     break
             else:
                 self.dead.append(message)
         if message.properties["retrying"]:
             await continue_retries(event, self.world.orchestrations, self.world.services)
+
+    async def record(self, message: BusMessage) -> None:
+        """The tracker's part."""
+        await track(NotificationStatus.model_validate_json(message.body), self.world.services)
 
     async def _tolerate(self, work: Awaitable[object]) -> bool:
         try:
