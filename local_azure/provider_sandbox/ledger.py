@@ -82,12 +82,12 @@ class Ledger:
             self._index.append((self.lines, offset))
 
     def _index_existing(self) -> None:
-        offset = 0
+        start = 0
         with self._file.path.open("rb") as lines:
-            for line in lines:
-                offset += len(line)
-                self.lines += 1
-                self._index_end(offset)
+            while block := lines.read(_BLOCK_BYTES):
+                self.lines += block.count(b"\n")
+                self._index_end(start + block.rfind(b"\n") + 1)
+                start += len(block)
 
 
 def _repeated(counts: Counter[str]) -> dict[str, Any]:

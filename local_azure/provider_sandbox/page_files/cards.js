@@ -10,7 +10,8 @@ export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== false && value !== null && value !== undefined)
+      element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
@@ -38,48 +39,104 @@ export function chip(state) {
 }
 
 export function row(item, selected, choose) {
-  const line = el("button", { type: "button", class: "row", "aria-current": selected ? "true" : null, onclick: choose },
+  const line = el(
+    "button",
+    { type: "button", class: "row", "aria-current": selected ? "true" : null, onclick: choose },
     el("span", { class: `badge ${item.channel}` }, icon(item.channel)),
     el("span", { class: "who" }, item.recipient),
     el("time", { datetime: item.at, title: clock(item.at, true) }, clock(item.at)),
     el("span", { class: "what" }, item.preview || "(no text)"),
-    chip(item.state));
+    chip(item.state),
+  );
   return el("li", { class: item.accepted === false ? "refused" : "" }, line);
 }
 
 export function card(item) {
-  const body = { email: emailBody, sms: smsBody, push: pushBody, webhook: webhookBody, callback: callbackBody }[item.channel];
-  return el("article", { class: `card ${item.channel}` }, heading(item), item.channel === "callback" ? null : progress(item), ...body(item), facts(item));
+  const body = { email: emailBody, sms: smsBody, push: pushBody, webhook: webhookBody, callback: callbackBody }[
+    item.channel
+  ];
+  return el(
+    "article",
+    { class: `card ${item.channel}` },
+    heading(item),
+    item.channel === "callback" ? null : progress(item),
+    ...body(item),
+    facts(item),
+  );
 }
 
 function heading(item) {
-  const title = { email: item.content?.subject, sms: "Text message", push: "Push notification", webhook: "Webhook", callback: "Callback" }[item.channel];
-  return el("header", {},
+  const title = {
+    email: item.content?.subject,
+    sms: "Text message",
+    push: "Push notification",
+    webhook: "Webhook",
+    callback: "Callback",
+  }[item.channel];
+  return el(
+    "header",
+    {},
     el("span", { class: `badge large ${item.channel}` }, icon(item.channel)),
     el("div", { class: "title" }, el("h2", {}, title || "(no subject)"), el("p", {}, ...fromTo(item))),
-    el("time", { datetime: item.at }, clock(item.at, true)));
+    el("time", { datetime: item.at }, clock(item.at, true)),
+  );
 }
 
 function fromTo(item) {
   if (item.channel === "callback") return [el("b", {}, item.recipient), " got it from the service"];
-  const sender = item.channel === "push" ? PLATFORMS[item.sender] : item.content?.from?.name ? `${item.content.from.name} <${item.sender}>` : item.sender;
-  return [el("span", { class: "label" }, "to "), el("b", {}, item.recipient), sender ? el("span", { class: "from" }, el("span", { class: "label" }, item.channel === "push" ? "by " : "from "), sender) : null].filter(Boolean);
+  const sender =
+    item.channel === "push"
+      ? PLATFORMS[item.sender]
+      : item.content?.from?.name
+        ? `${item.content.from.name} <${item.sender}>`
+        : item.sender;
+  return [
+    el("span", { class: "label" }, "to "),
+    el("b", {}, item.recipient),
+    sender
+      ? el("span", { class: "from" }, el("span", { class: "label" }, item.channel === "push" ? "by " : "from "), sender)
+      : null,
+  ].filter(Boolean);
 }
 
 function progress(item) {
   const steps = [{ step: item.accepted ? "accepted" : "refused", at: item.at }, ...item.history];
-  return el("ol", { class: "steps" }, ...steps.map(({ step, at, receiptTaken }) => {
-    const told = receiptTaken === undefined || receiptTaken === null ? null
-      : el("span", { class: receiptTaken ? "told" : "untold" }, receiptTaken ? "receipt taken" : "receipt not taken yet");
-    return el("li", { class: BAD.has(step) ? "bad" : GOOD.has(step) ? "good" : "" }, el("b", {}, step), el("time", {}, clock(at)), told);
-  }));
+  return el(
+    "ol",
+    { class: "steps" },
+    ...steps.map(({ step, at, receiptTaken }) => {
+      const told =
+        receiptTaken === undefined || receiptTaken === null
+          ? null
+          : el(
+              "span",
+              { class: receiptTaken ? "told" : "untold" },
+              receiptTaken ? "receipt taken" : "receipt not taken yet",
+            );
+      return el(
+        "li",
+        { class: BAD.has(step) ? "bad" : GOOD.has(step) ? "good" : "" },
+        el("b", {}, step),
+        el("time", {}, clock(at)),
+        told,
+      );
+    }),
+  );
 }
 
 function emailBody(item) {
   const views = [];
-  if (item.content.html) views.push(["HTML", () => el("iframe", { class: "mail", sandbox: "", src: `/messages/${item.id}/html`, title: "The email's HTML" })]);
+  if (item.content.html)
+    views.push([
+      "HTML",
+      () => el("iframe", { class: "mail", sandbox: "", src: `/messages/${item.id}/html`, title: "The email's HTML" }),
+    ]);
   if (item.content.text) views.push(["Text", () => el("pre", { class: "text" }, item.content.text)]);
-  if (item.content.templateData) views.push(["Template data", () => pretty({ templateId: item.content.templateId, data: item.content.templateData })]);
+  if (item.content.templateData)
+    views.push([
+      "Template data",
+      () => pretty({ templateId: item.content.templateId, data: item.content.templateData }),
+    ]);
   const { html, text, ...rest } = item.content;
   views.push(["Envelope", () => pretty(rest)]);
   return [tabs(views)];
@@ -88,44 +145,102 @@ function emailBody(item) {
 function smsBody(item) {
   const { text, encoding, segments, units } = item.content;
   return [
-    el("div", { class: "phone" }, el("div", { class: "phone-top" }, item.sender), el("div", { class: "bubbles" }, el("p", { class: "bubble" }, text), el("time", {}, clock(item.at)))),
-    el("p", { class: "measure" }, el("b", {}, `${segments} ${segments === 1 ? "segment" : "segments"}`), ` · ${encoding} · ${units} ${encoding === "UCS-2" ? "UTF-16 units" : "septets"}`)];
+    el(
+      "div",
+      { class: "phone" },
+      el("div", { class: "phone-top" }, item.sender),
+      el("div", { class: "bubbles" }, el("p", { class: "bubble" }, text), el("time", {}, clock(item.at))),
+    ),
+    el(
+      "p",
+      { class: "measure" },
+      el("b", {}, `${segments} ${segments === 1 ? "segment" : "segments"}`),
+      ` · ${encoding} · ${units} ${encoding === "UCS-2" ? "UTF-16 units" : "septets"}`,
+    ),
+  ];
 }
 
 function pushBody(item) {
   const { title, body, platform, payload } = item.content;
   return [
-    el("div", { class: "phone lock" }, el("div", { class: "lock-time" }, clock(item.at).slice(0, 5)),
-      el("div", { class: "push-card" }, el("span", { class: "app" }, icon("push")), el("div", {}, el("b", {}, title || "(no title)"), el("p", {}, body)), el("time", {}, "now"))),
-    el("h3", {}, `Payload (${PLATFORMS[platform]})`), pretty(payload)];
+    el(
+      "div",
+      { class: "phone lock" },
+      el("div", { class: "lock-time" }, clock(item.at).slice(0, 5)),
+      el(
+        "div",
+        { class: "push-card" },
+        el("span", { class: "app" }, icon("push")),
+        el("div", {}, el("b", {}, title || "(no title)"), el("p", {}, body)),
+        el("time", {}, "now"),
+      ),
+    ),
+    el("h3", {}, `Payload (${PLATFORMS[platform]})`),
+    pretty(payload),
+  ];
 }
 
 function webhookBody(item) {
-  return [el("h3", {}, "Body ", chip(item.content.signature)), item.content.json === null ? el("pre", { class: "text" }, item.content.text) : pretty(item.content.json),
-    el("h3", {}, "Headers"), table(item.content.headers)];
+  return [
+    el("h3", {}, "Body ", chip(item.content.signature)),
+    item.content.json === null ? el("pre", { class: "text" }, item.content.text) : pretty(item.content.json),
+    el("h3", {}, "Headers"),
+    table(item.content.headers),
+  ];
 }
 
 function callbackBody(item) {
   let content;
-  try { content = pretty(JSON.parse(item.body)); } catch { content = el("pre", { class: "text" }, item.body); }
-  return [el("h3", {}, "Body ", chip(item.signature), item.signature === "unchecked" ? el("span", { class: "hint" }, ` PUT /callbacks/${item.name}/secret to check signatures`) : null), content,
-    el("h3", {}, "Headers"), table(item.headers)];
+  try {
+    content = pretty(JSON.parse(item.body));
+  } catch {
+    content = el("pre", { class: "text" }, item.body);
+  }
+  return [
+    el(
+      "h3",
+      {},
+      "Body ",
+      chip(item.signature),
+      item.signature === "unchecked"
+        ? el("span", { class: "hint" }, ` PUT /callbacks/${item.name}/secret to check signatures`)
+        : null,
+    ),
+    content,
+    el("h3", {}, "Headers"),
+    table(item.headers),
+  ];
 }
 
 function facts(item) {
-  const shown = item.channel === "callback"
-    ? { endpoint: `/callbacks/${item.name}`, answered: item.answered }
-    : { provider: item.provider, "attempt id": item.attemptId, "provider's id": item.providerMessageId, outcome: item.outcome, "HTTP status": item.httpStatus ?? "none: connection cut" };
+  const shown =
+    item.channel === "callback"
+      ? { endpoint: `/callbacks/${item.name}`, answered: item.answered }
+      : {
+          provider: item.provider,
+          "attempt id": item.attemptId,
+          "provider's id": item.providerMessageId,
+          outcome: item.outcome,
+          "HTTP status": item.httpStatus ?? "none: connection cut",
+        };
   return el("footer", {}, table(shown));
 }
 
 function table(entries) {
-  return el("dl", {}, ...Object.entries(entries).filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
+  return el(
+    "dl",
+    {},
+    ...Object.entries(entries)
+      .filter(([, value]) => value)
+      .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]),
+  );
 }
 
 function tabs(views) {
   const panel = el("div", { class: "panel" });
-  const buttons = views.map(([name, show]) => el("button", { type: "button", role: "tab", onclick: () => open(name, show) }, name));
+  const buttons = views.map(([name, show]) =>
+    el("button", { type: "button", role: "tab", onclick: () => open(name, show) }, name),
+  );
   function open(name, show) {
     buttons.forEach((button) => button.setAttribute("aria-selected", String(button.textContent === name)));
     panel.replaceChildren(show());
@@ -137,6 +252,17 @@ function tabs(views) {
 function pretty(value) {
   const text = JSON.stringify(value, null, 2) ?? "";
   const pieces = text.split(/("(?:[^"\\]|\\.)*"(?=:)|"(?:[^"\\]|\\.)*"|\b(?:true|false|null)\b|-?\b\d[\d.eE+-]*\b)/);
-  return el("pre", { class: "json" }, ...pieces.map((piece, index) => index % 2 === 0 ? piece
-    : el("span", { class: piece[0] !== '"' ? "literal" : pieces[index + 1].startsWith(":") ? "key" : "string" }, piece)));
+  return el(
+    "pre",
+    { class: "json" },
+    ...pieces.map((piece, index) =>
+      index % 2 === 0
+        ? piece
+        : el(
+            "span",
+            { class: piece[0] !== '"' ? "literal" : pieces[index + 1].startsWith(":") ? "key" : "string" },
+            piece,
+          ),
+    ),
+  );
 }
