@@ -1,4 +1,4 @@
-"""Workers that take turns, one effect each, in an order a test chooses; and every order there is, one after the other."""
+"""Workers that take turns, one effect each, in an order a test chooses; and every order there is, in turn."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence

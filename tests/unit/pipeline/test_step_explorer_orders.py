@@ -1,4 +1,4 @@
-"""Two workers on one message, in every order of their effects; and with them a sweeper or a receipt that comes early."""
+"""Two workers on one message, in every order of their effects; with a sweeper or a receipt that comes early too."""
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
