@@ -47,6 +47,9 @@ class Store:
     """One task hub's database file, held by one engine at a time."""
 
     def __init__(self, data_dir: Path, task_hub: str, *, synchronous: str) -> None:
+        if not task_hub.replace("-", "").replace("_", "").isalnum():
+            message = f"a task hub's name (hubName in host.json) has only letters, digits, - and _: {task_hub!r}"
+            raise ValueError(message)
         data_dir.mkdir(parents=True, exist_ok=True)
         self._path = data_dir / f"{task_hub}.durable.sqlite3"
         self._lock_file: IO[str] | None = None

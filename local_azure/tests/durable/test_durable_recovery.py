@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from local_azure.functions_host.durable.store import Store
 from local_azure.functions_host.errors import InvocationAborted
 from local_azure.tests.durable.conftest import MakeHub, running_hub
 from local_azure.tests.durable.durable_app import InProcessInvoker, unique
@@ -117,3 +118,9 @@ async def test_a_second_engine_on_the_same_task_hub_is_refused(make_hub: MakeHub
     await make_hub()
     with pytest.raises(Exception, match="another process"):
         await make_hub(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../up", "", "a b"])
+async def test_a_task_hub_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(ValueError, match="hubName"):
+        Store(tmp_path, name, synchronous="NORMAL")
