@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
+from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +20,36 @@ from local_azure.provider_sandbox.journal import JsonLinesFile
 _INDEX_EVERY_LINES = 1024
 _BLOCK_BYTES = 1 << 18
 _MAX_LISTED_DUPLICATES = 1000
+
+
+class _ProviderCounts:
+    """One provider's calls. The peak is the most calls within any second, which is what a rate limit is about."""
+
+    def __init__(self) -> None:
+        self._calls = self._recipients = self._accepted = self._peak = 0
+        self._outcomes: Counter[str] = Counter()
+        self._last_second: deque[float] = deque()
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self._recipients += 1
+        self._accepted += entry["accepted"]
+        self._outcomes[entry["outcome"]] += 1
+        if entry["part"] == 0:
+            self._calls += 1
+            at = datetime.fromisoformat(entry["at"]).timestamp()
+            self._last_second.append(at)
+            while self._last_second[0] <= at - 1:
+                self._last_second.popleft()
+            self._peak = max(self._peak, len(self._last_second))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "calls": self._calls,
+            "recipients": self._recipients,
+            "accepted": self._accepted,
+            "peakCallsInOneSecond": self._peak,
+            "outcomes": self._outcomes,
+        }
 
 
 class Ledger:
@@ -45,24 +76,18 @@ class Ledger:
                 await asyncio.sleep(0)
 
     def summary(self) -> dict[str, Any]:
-        """Counts per provider and outcome, and the attempt ids that were seen more than once."""
-        providers: dict[str, dict[str, Any]] = {}
+        """Counts and peaks per provider, and the attempt ids that were seen or accepted more than once."""
+        providers: dict[str, _ProviderCounts] = {}
         seen: Counter[str] = Counter()
         accepted: Counter[str] = Counter()
         for entry in self._file.entries():
-            counts = providers.setdefault(
-                entry["provider"], {"calls": 0, "recipients": 0, "accepted": 0, "outcomes": {}}
-            )
-            counts["calls"] += entry["part"] == 0
-            counts["recipients"] += 1
-            counts["accepted"] += entry["accepted"]
-            counts["outcomes"][entry["outcome"]] = counts["outcomes"].get(entry["outcome"], 0) + 1
+            providers.setdefault(entry["provider"], _ProviderCounts()).add(entry)
             if entry["attemptId"]:
                 seen[entry["attemptId"]] += 1
                 accepted[entry["attemptId"]] += entry["accepted"]
         return {
             "lines": self.lines,
-            "providers": providers,
+            "providers": {provider: counts.as_json() for provider, counts in providers.items()},
             "attempts": len(seen),
             "duplicates": {"seen": _repeated(seen), "accepted": _repeated(accepted)},
         }

@@ -120,10 +120,23 @@ def test_the_summary_counts_duplicates_per_attempt(start):
         "calls": 4,
         "recipients": 4,
         "accepted": 2,
+        "peakCallsInOneSecond": 4,
         "outcomes": {"delivered": 2, "reject": 2},
     }
     assert summary["duplicates"]["seen"]["count"] == 2
     assert summary["duplicates"]["accepted"]["attemptIds"] == {"attempt-ann@example.com": 2}
+
+
+def test_the_peak_is_the_most_calls_within_any_second(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for second in ("10.000000", "10.300000", "10.999999", "11.000000", "11.200000", "13.000000"):
+        line = {"at": f"2026-11-24T22:00:{second}Z", "provider": "twilio", "attemptId": None, "outcome": "delivered"}
+        ledger.append([line | {"accepted": True, "part": part} for part in range(2)])
+
+    counts = ledger.summary()["providers"]["twilio"]
+
+    assert (counts["peakCallsInOneSecond"], counts["calls"], counts["recipients"]) == (4, 6, 12)
+    ledger.close()
 
 
 async def test_a_torn_last_line_is_cut_off_and_the_index_finds_every_line(tmp_path):
