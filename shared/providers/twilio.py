@@ -188,10 +188,12 @@ class Twilio:
         answer = await self._http.post(self._url, headers=self._headers, body=self._form(message), timeout=CALL_TIMEOUT)
         if not is_success(answer):
             raise self._failure(answer)
-        sid = json_object(answer.body).get("sid")
-        if not isinstance(sid, str):
-            raise InDoubt("malformed_answer")
-        return Accepted(sid)
+        created = json_object(answer.body)
+        if not created:
+            raise InDoubt("malformed_answer")  # something between us and Twilio may have answered
+        sid = created.get("sid")
+        # Without a sid the message is still created, and its receipts name the attempt.
+        return Accepted(sid if isinstance(sid, str) else None)
 
     def _form(self, message: OutboundMessage) -> bytes:
         if not isinstance(message.address, PhoneNumber) or not isinstance(message.content, SmsContent):
