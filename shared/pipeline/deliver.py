@@ -51,19 +51,22 @@ async def deliver(chunk: Chunk, services: Services) -> None:
     """
     async with services.bulkhead.room_for(len(chunk.items), chunk.channel):
         claim_id = uuid4().hex
+        # A claim's holder is told that it holds it however often it asks, so nothing may be asked for twice.
+        wanted = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
         answers = await while_store_is_away(
             lambda: services.notifications.claim(
                 chunk.partition_key,
                 chunk.channel,
-                chunk.items,
+                wanted,
                 claim_id=claim_id,
                 wake_at=services.clock.now() + services.patience.claim,
             ),
             services.patience.store,
         )
-        await _announce_known(chunk, [answer for answer in answers if isinstance(answer, NotClaimed)], services)
         claimed = [answer.notification for answer in answers if isinstance(answer, Claimed)]
         await _attempt_all(chunk, claimed, claim_id, services)
+        # Last, since it fails when the broker is away, and what is claimed and not attempted would be in doubt.
+        await _announce_known(chunk, [answer for answer in answers if isinstance(answer, NotClaimed)], services)
 
 
 async def _attempt_all(chunk: Chunk, claimed: Sequence[Notification], claim_id: str, services: Services) -> None:
