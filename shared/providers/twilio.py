@@ -188,10 +188,9 @@ class Twilio:
         answer = await self._http.post(self._url, headers=self._headers, body=self._form(message), timeout=CALL_TIMEOUT)
         if not is_success(answer):
             raise self._failure(answer)
-        created = json_object(answer.body)
-        if not created:
+        if not answer.body.lstrip().startswith(b"{"):
             raise InDoubt("malformed_answer")  # something between us and Twilio may have answered
-        sid = created.get("sid")
+        sid = json_object(answer.body).get("sid")
         # Without a sid the message is still created, and its receipts name the attempt.
         return Accepted(sid if isinstance(sid, str) else None)
 
