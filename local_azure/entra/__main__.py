@@ -22,7 +22,7 @@ def main() -> int:
     commands = {"serve": _serve, "token": _print_token, "rotate": _rotate}
     try:
         return commands[arguments.command](arguments)
-    except (ClientsFileError, KeyFolderError) as error:
+    except (ClientsFileError, KeyFolderError, OSError) as error:
         print(f"entra: {error}", file=sys.stderr)
         return 1
 

@@ -28,7 +28,7 @@ def main() -> int:
 
     try:
         return run("provider sandbox", arguments.port, lifetime)
-    except SettingsError as error:
+    except (SettingsError, OSError) as error:
         print(f"provider sandbox: {error}", file=sys.stderr)
         return 1
 

@@ -26,13 +26,13 @@ Lifetime = Callable[[int], contextlib.AbstractAsyncContextManager[Handler]]
 
 
 def bind(port: int) -> socket.socket:
-    """A listening socket on 127.0.0.1; port 0 takes a free one. Raises: OSError when the port is in use."""
+    """A listening socket on 127.0.0.1; port 0 takes a free one. Raises: OSError (in use), OverflowError."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
         listening.listen(BACKLOG)
-    except OSError:
+    except (OSError, OverflowError):
         listening.close()
         raise
     return listening
@@ -42,8 +42,8 @@ def run(what: str, port: int, lifetime: Lifetime) -> int:
     """The process's exit code after serving until a signal."""
     try:
         listening = bind(port)
-    except OSError as error:
-        print(f"{what}: cannot listen on {HOST}:{port}: {error.strerror}", file=sys.stderr)
+    except (OSError, OverflowError) as error:
+        print(f"{what}: cannot listen on {HOST}:{port}: {error}", file=sys.stderr)
         return EXIT_PORT_IN_USE
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(what, listening, lifetime))

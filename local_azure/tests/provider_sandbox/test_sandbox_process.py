@@ -47,6 +47,23 @@ def test_a_taken_port_is_told(sandbox, tmp_path):
     assert f"127.0.0.1:{port}" in ended.stderr
 
 
+def test_a_port_that_cannot_be_is_told(tmp_path):
+    ended = run_sandbox("--port", "70000", "--data", str(tmp_path))
+
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_data_folder_that_cannot_be_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    ended = run_sandbox("--port", "0", "--data", str(tmp_path / "file" / "folder"))
+
+    assert ended.returncode == 1
+    assert str(tmp_path) in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
