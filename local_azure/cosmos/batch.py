@@ -116,8 +116,10 @@ def run_batch(container: Container, key: PartitionKey, raw: bytes, *, minimal: b
         operations = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise bad_request("The batch body is not valid JSON.") from error
-    if type(operations) is not list or not operations:
-        raise bad_request("A batch is a non-empty JSON array of operations.")
+    if type(operations) is not list:
+        raise bad_request("A batch is a JSON array of operations.")
+    if not operations:
+        raise bad_request("Batch request has no operations.")
     if len(operations) > MAX_OPERATIONS:
         raise bad_request(f"Batch request has more operations than what is supported: {MAX_OPERATIONS}.")
     try:

@@ -7,7 +7,7 @@ import orjson
 from local_azure.cosmos.candidates import Scope
 from local_azure.cosmos.container import Container
 from local_azure.cosmos.documents import ANY, Conditions
-from local_azure.cosmos.errors import CODE_NAMES, PARTITION_RANGE_GONE, CosmosError, bad_request
+from local_azure.cosmos.errors import CODE_NAMES, PARTITION_KEY_MISMATCH, PARTITION_RANGE_GONE, CosmosError, bad_request
 from local_azure.cosmos.http_server import Request, Response
 from local_azure.cosmos.partition_key import PartitionKey
 from local_azure.cosmos.ranges import range_index
@@ -53,7 +53,11 @@ def partition_key(call: Call, container: Container) -> PartitionKey:
         raise bad_request("The partition key header is missing; the operation needs one.")
     key = container.key.from_header(header)
     if key.is_prefix:
-        raise bad_request("The partition key has fewer components than the container's definition.")
+        raise bad_request(
+            "Partition key provided either doesn't correspond to definition in the collection or doesn't match "
+            "partition key field values specified in the document.",
+            PARTITION_KEY_MISMATCH,
+        )
     return key
 
 

@@ -63,11 +63,15 @@ def _probe(container: Container, conditions: list[str], arguments: list[Any]) ->
     return total
 
 
+def condition_paths(select: Select) -> list[Path]:
+    """Paths a query compares with constants."""
+    return sorted({condition.path for group in _groups(select) for condition in group})
+
+
 def missing_paths(container: Container, select: Select) -> list[Path]:
-    """Paths a query compares with constants and that have no column yet."""
+    """Those of them that have no column yet, as many as may be added."""
     columns = container.table.columns
-    wanted = {condition.path for group in _groups(select) for condition in group}
-    return sorted(path for path in wanted if not columns.knows(path))[: MAX_COLUMNS - len(columns)]
+    return [path for path in condition_paths(select) if not columns.knows(path)][: MAX_COLUMNS - len(columns)]
 
 
 def _indexed_rows(container: Container, select: Select, p: dict[str, Any]) -> list[int] | None:

@@ -21,6 +21,7 @@ from local_azure.cosmos.index_filling import IndexFilling
 from local_azure.cosmos.indexing import check_order
 from local_azure.cosmos.partition_key import PartitionKey
 from local_azure.cosmos.query import QueryRunner
+from local_azure.cosmos.query_metrics import execution_metrics, index_use
 from local_azure.cosmos.query_plan import query_plan
 from local_azure.cosmos.ranges import describe, range_index
 from local_azure.cosmos.sql.select import Select, compile_text
@@ -188,6 +189,10 @@ class ItemRequests:
         )
         headers = container_headers(call, container, page.charge, scope)
         headers.append((b"x-ms-item-count", b"%d" % len(page.documents)))
+        if call.flag(b"x-ms-documentdb-populatequerymetrics"):
+            headers.append((b"x-ms-documentdb-query-metrics", execution_metrics(page)))
+        if call.flag(b"x-ms-cosmos-populateindexmetrics"):
+            headers.append((b"x-ms-cosmos-index-utilization", index_use(select)))
         if page.continuation is not None:
             headers.append((b"x-ms-continuation", page.continuation.encode()))
         return Response(200, headers, _feed_body(container, page.documents))

@@ -131,10 +131,12 @@ class ItemTable:
         found = self.store.execute(statement, (low, high)).fetchone()
         return found[0] if found else 0
 
-    def count(self, now: int) -> int:
-        """How many live items there are."""
-        statement = f"SELECT count(*) FROM {self.name} WHERE exp IS NULL OR exp>?"  # noqa: S608 - see module docstring
-        return self.store.execute(statement, (now,)).fetchone()[0]
+    def count(self, now: int, key_text: str | None = None, low: str = "", high: str = "FF") -> int:
+        """How many live items there are, of one key or of a part of the hash space."""
+        statement = f"SELECT count(*) FROM {self.name} WHERE (exp IS NULL OR +exp>?)"  # noqa: S608 - see module docstring
+        if key_text is not None:
+            return self.store.execute(statement + " AND pk=?", (now, key_text)).fetchone()[0]
+        return self.store.execute(statement + " AND epk>=? AND epk<?", (now, low, high)).fetchone()[0]
 
     def last_rid(self) -> int:
         return self.store.execute(f"SELECT coalesce(max(rid), 0) FROM {self.name}").fetchone()[0]  # noqa: S608 - see module docstring

@@ -18,7 +18,7 @@ from local_azure.cosmos.candidates import Position, Scope, candidates
 from local_azure.cosmos.container import Container
 from local_azure.cosmos.epk import UNDEFINED
 from local_azure.cosmos.errors import bad_request
-from local_azure.cosmos.sql.select import Select
+from local_azure.cosmos.sql.select import GroupCollector, Select
 
 MAX_PAGE_ITEMS = 1000
 DEFAULT_PAGE_ITEMS = 100
@@ -28,12 +28,27 @@ _KEPT_RESULTS = 64
 _KEPT_ROWS = 500_000
 
 
+class Read(NamedTuple):
+    """How many stored items, of what size, were looked at for a page."""
+
+    items: int
+    size: int
+
+
 class Page(NamedTuple):
     """One page of results, each as JSON."""
 
     documents: list[bytes]
     continuation: str | None
-    charge: float
+    read: Read
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.documents))
+
+    @property
+    def charge(self) -> float:
+        return request_units.query_charge(len(self.documents), self.read.items, self.size)
 
 
 class Token(NamedTuple):
@@ -71,21 +86,26 @@ class _Breather:
             self.until = time.perf_counter() + _SLICE_SECONDS
 
 
+def _reads_whole_items(select: Select) -> bool:
+    return len(select.query.sources) == 1 and select.query.sources[0].value is None
+
+
 def _returns_stored_body(select: Select) -> bool:
-    return select.query.star and len(select.query.sources) == 1 and select.query.sources[0].value is None
+    return select.query.star and _reads_whole_items(select)
 
 
 async def _stream(
     container: Container, select: Select, p: dict[str, Any], scope: Scope, *, limit: int, token: Token
 ) -> Page:
     skip, take = select.bounds(p)
-    skipped, given, scanned, size = token.skipped, token.given, 0, 0
+    skipped, given, items, size, given_size = token.skipped, token.given, 0, 0, 0
     documents: list[bytes] = []
     stored = _returns_stored_body(select)
     breather = _Breather()
     for batch in candidates(container, select, p, scope, token.position):
         for position, body in batch:
-            scanned += 1
+            items += 1
+            size += len(body)
             rows = [[]] if stored and select.where is None else select.expand([orjson.loads(body)], p)
             for row in rows:
                 if skipped < skip:
@@ -96,31 +116,34 @@ async def _stream(
                 value = None if stored else select.project(row, p)
                 if value is UNDEFINED:
                     continue
-                text = body if stored else orjson.dumps(value)
-                documents.append(text)
-                size += len(text)
+                documents.append(body if stored else orjson.dumps(value))
+                given_size += len(documents[-1])
                 given += 1
             if given >= take:
-                return Page(documents, None, request_units.query_charge(len(documents), scanned, size))
-            if len(documents) >= limit or size >= MAX_PAGE_BYTES:
-                charge = request_units.query_charge(len(documents), scanned, size)
-                return Page(documents, _encode(Token(position, skipped, given)), charge)
+                return Page(documents, None, Read(items, size))
+            if len(documents) >= limit or given_size >= MAX_PAGE_BYTES:
+                return Page(documents, _encode(Token(position, skipped, given)), Read(items, size))
         await breather.pause()
-    return Page(documents, None, request_units.query_charge(len(documents), scanned, size))
+    return Page(documents, None, Read(items, size))
 
 
-async def _collect(container: Container, select: Select, p: dict[str, Any], scope: Scope) -> tuple[list[Any], int]:
+async def _collect(container: Container, select: Select, p: dict[str, Any], scope: Scope) -> tuple[list[Any], Read]:
     collector = select.collector(p)
-    scanned = 0
+    items, size = 0, 0
     breather = _Breather()
-    for batch in candidates(container, select, p, scope, None):
-        for _, body in batch:
-            for row in select.expand([orjson.loads(body)], p):
-                collector.add(row)
-        scanned += len(batch)
-        await breather.pause()
+    if select.counts_rows and isinstance(collector, GroupCollector) and _reads_whole_items(select):
+        key = scope.key.text if scope.key is not None else None
+        collector.add_rows(container.table.count(int(container.store.clock()), key, scope.low, scope.high))
+    else:
+        for batch in candidates(container, select, p, scope, None):
+            for _, body in batch:
+                size += len(body)
+                for row in select.expand([orjson.loads(body)], p):
+                    collector.add(row)
+            items += len(batch)
+            await breather.pause()
     skip, take = select.bounds(p)
-    return collector.results()[skip : skip + take], scanned
+    return collector.results()[skip : skip + take], Read(items, size)
 
 
 def _slice(values: list[Any], start: int, limit: int) -> list[bytes]:
@@ -163,7 +186,7 @@ class QueryRunner:
         limit = MAX_PAGE_ITEMS if page_size < 0 else min(page_size or DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS)
         if not select.query.sources:
             value = select.project([], p)
-            return Page([] if value is UNDEFINED else [orjson.dumps(value)], None, request_units.QUERY_BASE)
+            return Page([] if value is UNDEFINED else [orjson.dumps(value)], None, Read(0, 0))
         if select.is_streaming:
             return await _stream(container, select, p, scope, limit=limit, token=token)
         return await self._materialised(container, select, p, scope, limit=limit, token=token)
@@ -172,16 +195,15 @@ class QueryRunner:
         self, container: Container, select: Select, p: dict[str, Any], scope: Scope, *, limit: int, token: Token
     ) -> Page:
         fingerprint = f"{container.rid}|{scope}|{select.query.text}|{p}"
-        entry, scanned = self._kept.pop(token.kept, None), 0
+        entry, read = self._kept.pop(token.kept, None), Read(0, 0)
         if entry is None or entry.fingerprint != fingerprint:
-            values, scanned = await _collect(container, select, p, scope)
+            values, read = await _collect(container, select, p, scope)
             entry = _Kept(fingerprint, values)
         page = _slice(entry.values, token.given, limit)
         end = token.given + len(page)
-        charge = request_units.query_charge(len(page), scanned, sum(map(len, page)))
         if end >= len(entry.values):
-            return Page(page, None, charge)
-        return Page(page, _encode(Token(given=end, kept=self._keep(entry))), charge)
+            return Page(page, None, read)
+        return Page(page, _encode(Token(given=end, kept=self._keep(entry))), read)
 
     def _keep(self, entry: _Kept) -> int:
         self._last_kept += 1

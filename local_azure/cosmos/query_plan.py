@@ -114,6 +114,9 @@ def query_plan(container: Container, select: Select, p: dict[str, Any]) -> dict[
     has_limit = query.limit is not None
     top = take if query.top is not None else None
     per_range = skip + take if has_limit or top is not None else None
+    if query.distinct and query.order_by:
+        # Rows of a range are distinct together with their order keys; the client drops more of them afterwards.
+        per_range = None
     if select.aggregates:
         rewritten = _rewrite_aggregate(query) if query.value else query.text
     elif query.order_by:

@@ -51,6 +51,9 @@ class Select:
             compile_expression(node, empty) if node is not None else None
             for node in (query.top, query.offset, query.limit)
         )
+        self.counts_rows = query.where is None and all(
+            call.name == "COUNT" and isinstance(call.arguments[0], Literal) for call in calls
+        )
         self.is_grouped = bool(self.aggregates or query.group_by)
         if query.star and self.is_grouped:
             raise bad_request("SELECT * cannot be used with GROUP BY.")
@@ -176,6 +179,11 @@ class GroupCollector:
             group = self.groups[key] = (row, self._new())
         for (_, argument), accumulator in zip(select.aggregates, group[1], strict=True):
             accumulator.add(argument(row, p))
+
+    def add_rows(self, count: int) -> None:
+        """Counts rows without looking at them; for queries that only count (`Select.counts_rows`)."""
+        for (_, argument), accumulator in zip(self.select.aggregates, self.groups[b""][1], strict=True):
+            accumulator.count += count * (argument([], self.p) is not UNDEFINED)
 
     def results(self) -> list[Any]:
         rows = RowCollector(self.select, self.p)
