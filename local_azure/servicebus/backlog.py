@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from local_azure.servicebus.inlet import Context, NotAllowed, Numbering
+from local_azure.servicebus.inlet import Context, NotAllowed, Numbering, Origin
 from local_azure.servicebus.message import ACTIVE, DEFERRED, Content, Message
 from local_azure.servicebus.topology import QueueSettings
 
@@ -27,6 +27,8 @@ class Receiver(Protocol):
     def wants_message(self) -> bool: ...
 
     def deliver(self, message: Message) -> None: ...
+
+    def session_lost(self) -> None: ...
 
 
 class Backlog:
@@ -60,28 +62,32 @@ class Backlog:
         if self.settings.requires_session and not content.session_id:
             raise NotAllowed("the SessionId was not set on a message that goes to an entity that requires sessions")
 
-    def accept(self, content: Content, sequence: int, now: int, hops: int, enqueue_sequence: int | None = None) -> None:
+    def accept(self, content: Content, sequence: int, now: int, origin: Origin) -> None:
         """Append a message, or pass it on where this entity forwards to."""
         times_out = [ttl for ttl in (content.ttl_ms, self.settings.ttl_ms) if ttl]
         message = Message(
             content,
             sequence,
-            sequence if enqueue_sequence is None else enqueue_sequence,
+            sequence if origin.enqueue_sequence is None else origin.enqueue_sequence,
             now,
             now + min(times_out) if times_out else 0,
+            dead_letter_source=origin.dead_letter_source,
             session_id=content.session_id if self.settings.requires_session else None,
         )
         if self.settings.forward_to:
-            if not self._context.forward(self.settings.forward_to, message, hops + 1) and self.transfer_dead_letters:
+            if (
+                not self._context.forward(self.settings.forward_to, message, origin.hops + 1)
+                and self.transfer_dead_letters
+            ):
                 self.transfer_dead_letters.adopt(_explained(message, "MaxTransferHopCountExceeded", ""))
             return
         self._context.store.put(self._numbering.entity, message)
         self.restore(message)
         self.pump()
 
-    def accept_copy(self, content: Content, now: int, hops: int, topic_sequence: int) -> None:
+    def accept_copy(self, content: Content, now: int, origin: Origin) -> None:
         """Append a topic's message under a sequence number of this subscription."""
-        self.accept(content, self._numbering.take(), now, hops, topic_sequence)
+        self.accept(content, self._numbering.take(), now, origin)
 
     def adopt(self, message: Message) -> None:
         """Take over a message from the entity this one is the dead-letter queue of, with its sequence number."""
@@ -211,6 +217,7 @@ class Backlog:
         message.state = DEFERRED
         message.delivery_count += 1
         self._context.store.put(self._numbering.entity, message)
+        self._return(message)
         return True
 
     def dead_letter(self, token: bytes, explanation: dict[str, Any]) -> bool:

@@ -6,11 +6,11 @@ their subscriptions, follows forwards (at most four hops, as the service) and ru
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from local_azure.servicebus.backlog import Backlog
 from local_azure.servicebus.clock import Clock
-from local_azure.servicebus.inlet import Context, Inlet, Numbering
+from local_azure.servicebus.inlet import Context, Inlet, Numbering, Origin
 from local_azure.servicebus.message import SCHEDULED, Content, Message
 from local_azure.servicebus.sessions import SessionBacklog
 from local_azure.servicebus.store import Store
@@ -129,7 +129,7 @@ class Broker:
         inlet = self.inlet(target)
         if inlet is None or hops > _MAX_HOPS:
             return False
-        inlet.forwarded(message.content, hops)
+        inlet.forwarded(message, hops)
         return True
 
     # Keeping time
@@ -159,11 +159,13 @@ class Broker:
 
 
 def _fan_out(topic: Topic, outlets: tuple[_Outlet, ...]):  # noqa: ANN202 - the type of Inlet's `accept`
-    def accept(content: Content, sequence: int, now: int, hops: int) -> None:
+    def accept(content: Content, sequence: int, now: int, origin: Origin) -> None:
         wanted = [outlet for outlet in outlets if outlet.wants(content)]
         if topic.ttl_ms and (not content.ttl_ms or content.ttl_ms > topic.ttl_ms):
             content.ttl_ms = topic.ttl_ms
+        if origin.enqueue_sequence is None:
+            origin = replace(origin, enqueue_sequence=sequence)
         for outlet in wanted:
-            outlet.backlog.accept_copy(content, now, hops, sequence)
+            outlet.backlog.accept_copy(content, now, origin)
 
     return accept

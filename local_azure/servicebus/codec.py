@@ -119,10 +119,16 @@ def _decode_items(buf: bytes, pos: int, depth: int, *, wide: bool) -> tuple[list
         raise DecodeError("more elements than bytes")
     if depth >= MAX_DEPTH:
         raise DecodeError("nesting too deep")
-    items = []
+    items: list[Any] = []
+    decoders, inner = _DECODERS, depth + 1
     for _ in range(count):
-        value, pos = _DECODERS[buf[pos]](buf, pos + 1, depth + 1)
-        items.append(value)
+        code = buf[pos]
+        if code == 0x40:  # most fields of most lists are null; this halves the time
+            items.append(None)
+            pos += 1
+        else:
+            value, pos = decoders[code](buf, pos + 1, inner)
+            items.append(value)
     if pos != end:
         raise DecodeError("compound size does not match its elements")
     return items, end

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from local_azure.servicebus.server import Server
 
 _LOGGER = logging.getLogger(__name__)
-_MAX_SESSIONS = 256
+_MAX_SESSIONS = 64
 _MAX_UNSENT = 1 << 20
+_MAX_HELD = 64 << 20
 _MIN_FRAME_SIZE = 512
 _SIZE = struct.Struct(">I")
 _HEAD = struct.Struct(">IBBH")
@@ -38,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._out: list[bytes] = []
         self._out_size = 0
+        self._held = 0
         self._sessions: dict[int, LinkSession] = {}
         self._expects_header = True
         self._authenticated = self._opened = self._closing = False
@@ -184,6 +186,16 @@ class Connection(asyncio.Protocol):
         self._out.append(frames.frame(channel, body))
         self._out_size += len(body) + 8
         self.server.flush_soon(self)
+
+    def hold(self, byte_count: int) -> None:
+        """Account for parts of messages that are not complete yet.
+
+        Raises:
+            AmqpError: when the peer has begun more than this stand-in keeps for one connection.
+        """
+        self._held += byte_count
+        if self._held > _MAX_HELD:
+            raise AmqpError("amqp:resource-limit-exceeded", "too many incomplete messages")
 
     def takes_more(self) -> bool:
         """Whether a delivery may be queued now; if not, the links are asked again later."""

@@ -25,6 +25,18 @@ class Forward(Protocol):
     def __call__(self, target: str, message: Message, hops: int) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message was before it came to this entity."""
+
+    hops: int = 0
+    enqueue_sequence: int | None = None  # None: its own sequence number
+    dead_letter_source: str | None = None
+
+
+SENT = Origin()
+
+
 @dataclass(frozen=True)
 class Context:
     """What every entity needs from its surroundings."""
@@ -87,7 +99,7 @@ class Inlet:
         numbering: Numbering,
         *,
         dedup_window_ms: int,
-        accept: Callable[[Content, int, int, int], None],
+        accept: Callable[[Content, int, int, Origin], None],
         check: Callable[[Content], None] | None = None,
     ) -> None:
         self._context, self._numbering, self._accept, self._check = context, numbering, accept, check
@@ -113,7 +125,7 @@ class Inlet:
         if content.scheduled_at > now:
             self._schedule(content, content.scheduled_at, now)
         else:
-            self._accept(content, self._numbering.take(), now, 0)
+            self._accept(content, self._numbering.take(), now, SENT)
 
     def schedule(self, content: Content) -> int:
         """The sequence number that cancels the message; a duplicate gets one too, of nothing."""
@@ -122,11 +134,12 @@ class Inlet:
             return self._numbering.take()
         return self._schedule(content, max(content.scheduled_at, now), now)
 
-    def forwarded(self, content: Content, hops: int) -> None:
+    def forwarded(self, message: Message, hops: int) -> None:
         """Take a message from another entity; it is delivered at once."""
         now = self._context.clock.now_ms()
-        if not self._history.is_duplicate(content.message_id, now):
-            self._accept(content, self._numbering.take(), now, hops)
+        if not self._history.is_duplicate(message.content.message_id, now):
+            origin = Origin(hops, message.enqueue_sequence, message.dead_letter_source)
+            self._accept(message.content, self._numbering.take(), now, origin)
 
     def _schedule(self, content: Content, due: int, now: int) -> int:
         sequence = self._numbering.take()
@@ -157,5 +170,5 @@ class Inlet:
             message = self.scheduled.pop(sequence, None)
             if message is not None:
                 self._context.store.delete(self._numbering.entity, sequence)
-                self._accept(message.content, self._numbering.take(), now, 0)
+                self._accept(message.content, self._numbering.take(), now, SENT)
         return self._due[0][0] if self._due else None

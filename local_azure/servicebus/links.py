@@ -41,6 +41,7 @@ class ReceivingLink:
         self._settled = False
         self._format = 0
         self._parts: list[bytes] = []
+        self._held = 0
         self._size = 0
 
     def start(self, delivery_count: int) -> None:
@@ -61,15 +62,25 @@ class ReceivingLink:
         self._size += len(payload)
         if self._size <= self._max_size:
             self._parts.append(payload)
+            if fields[5]:
+                self._held += len(payload)
+                self.session.connection.hold(len(payload))
         else:
-            self._parts.clear()  # refused at the end; until then nothing of it is kept
+            self._drop_parts()  # refused at the end; until then nothing of it is kept
         if fields[9]:
             self._reset()
         elif not fields[5]:
             self._complete()
 
     def _reset(self) -> None:
-        self._delivery_id, self._parts, self._size = None, [], 0
+        self._drop_parts()
+        self._delivery_id, self._size = None, 0
+
+    def _drop_parts(self) -> None:
+        self._parts = []
+        if self._held:
+            self.session.connection.hold(-self._held)
+            self._held = 0
 
     def _complete(self) -> None:
         delivery_id, size = self._delivery_id or 0, self._size
@@ -144,7 +155,7 @@ class DeliveringLink:
         payload = message.encode(with_lock=self.settles)
         delivery_id = self.session.deliver(self.handle, tag, payload, settled=not self.settles)
         if self.settles:
-            self.session.unsettled[delivery_id] = (self, tag)
+            self.session.remember(delivery_id, self, tag)
 
     def take_flow(self, *, delivery_count: int, credit: int, drain: bool) -> None:
         self.credit = _left(delivery_count, credit, self.delivery_count)

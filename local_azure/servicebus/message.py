@@ -49,7 +49,10 @@ def _sections(payload: bytes) -> list[tuple[int, int, int, int]]:
     while pos < end:
         if payload[pos] != 0:
             raise DecodeError("a message section is expected")
-        code, start = decode(payload, pos + 1)
+        if payload[pos + 1 : pos + 2] == b"\x53" and end - pos > 3:  # the usual, short form of the descriptor
+            code, start = payload[pos + 2], pos + 3
+        else:
+            code, start = decode(payload, pos + 1)
         if not isinstance(code, int) or not HEADER <= code <= FOOTER:
             raise DecodeError("unknown message section")
         behind = skip(payload, start)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Link = DeliveringLink | ReceivingLink | ReplyLink
 _WRAP = 0xFFFFFFFF
+_MANY_UNSETTLED = 10_000
 _FIELD_COUNTS = {
     frames.ATTACH: 14,
     frames.FLOW: 11,
@@ -140,6 +141,14 @@ class LinkSession:
             self._next_outgoing_id = (self._next_outgoing_id + 1) & _WRAP
             self._window -= 1
         return delivery_id
+
+    def remember(self, delivery_id: int, link: DeliveringLink, token: bytes) -> None:
+        """Keep what a delivery id stands for until it is settled; who never settles must not fill the memory."""
+        if len(self.unsettled) > _MANY_UNSETTLED and not delivery_id % 1000:
+            lost = [number for number, (owner, old) in self.unsettled.items() if old not in owner.backlog.locked]
+            for number in lost:
+                del self.unsettled[number]
+        self.unsettled[delivery_id] = (link, token)
 
     def refill(self) -> None:
         """Room again: let the links take what waits for them."""

@@ -206,15 +206,16 @@ class SessionBacklog(Backlog):
         return messages
 
     def run_due(self, now: int) -> int | None:
-        """End session locks as well; a receiver that lost its session learns it at its next settlement."""
-        held = [session for session in self.sessions.values() if session.holder is not None]
-        for session in held:
+        """End session locks as well; the receiver that held the session is told."""
+        held = [(session, session.holder) for session in self.sessions.values() if session.holder is not None]
+        for session, loser in held:
             if session.locked_until <= now:
                 session.holder, session.locked_until = None, 0
                 for message in self._unlock_all(session):
                     self._count_failure(message)
+                loser.session_lost()
                 self._offer(session)
-        ends = [session.locked_until for session in held if session.holder is not None]
+        ends = [session.locked_until for session, _ in held if session.holder is not None]
         due = super().run_due(now)
         if due is not None:
             ends.append(due)

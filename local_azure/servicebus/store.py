@@ -7,12 +7,13 @@ is killed. `synchronous=NORMAL` survives a killed process; `FULL` survives a pow
 Locks are not stored: after a restart a locked message is available again, with its delivery count unchanged.
 """
 
+import fcntl
 import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from local_azure.servicebus.message import Content, Message
 
@@ -88,9 +89,11 @@ class Store:
     """The open file. Without a folder everything stays in memory, for tests that need no restart."""
 
     def __init__(self, folder: Path | None, *, synchronous: str = "NORMAL") -> None:
+        self._claimed: TextIO | None = None
         self._path = None if folder is None else folder / "servicebus.sqlite3"
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            self._claim(folder)
         try:
             self._db = sqlite3.connect(self._path or ":memory:", isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -106,6 +109,15 @@ class Store:
         self._sessions: dict[tuple[int, str], tuple[bytes | None, int] | None] = {}
         self._checkpointer: threading.Thread | None = None
         self._commits_since_checkpoint = 0
+
+    def _claim(self, folder: Path) -> None:
+        """Keep a second process out: each would give out the other's sequence numbers."""
+        self._claimed = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._claimed.close()
+            raise StoreError(f"the data folder {folder} is in use by another process") from error
 
     def entity(self, name: str) -> tuple[int, int]:
         """The number of an entity, given at its first use, and its next sequence number."""
@@ -213,3 +225,5 @@ class Store:
         if self._path is not None:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+        if self._claimed:
+            self._claimed.close()
