@@ -156,12 +156,12 @@ class ServiceBusPump:
     async def _serve(self, receiver: ServiceBusReceiver) -> None:
         while True:
             self._attention.clear()
+            self._start_invocations()  # before settling, so that the worker is busy meanwhile
             await self._settle(receiver)
             await self._renew(receiver)
             if self._stopping and not self._running:
                 await self._give_back(receiver)
                 return
-            self._start_invocations()
             if self._attention.is_set():
                 continue
             wait_seconds = self._seconds_to_next_duty()

@@ -225,13 +225,13 @@ class WorkerPool:
                 return
             self.restarts += 1
             _LOG.error("worker %d (pid %d) DIED with %d; starting a new one", worker.number, worker.process.pid, code)
-            lived_long = time.time() - worker.started > 10
-            pause_seconds = 0.0 if lived_long else min(5.0, pause_seconds * 2 or 0.1)
-            await asyncio.sleep(pause_seconds)
-            worker = await self._spawn(worker.number)
             try:
+                await asyncio.sleep(pause_seconds)
+                worker = await self._spawn(worker.number)
                 await worker.ready
-            except HostError as error:
+                pause_seconds = 0.0
+            except (HostError, OSError) as error:
+                pause_seconds = min(5.0, pause_seconds * 2 or 0.1)
                 _LOG.error("worker %d cannot load the app: %s", worker.number, error)
 
     def describe(self) -> list[dict[str, Any]]:
