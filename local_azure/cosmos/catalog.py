@@ -22,12 +22,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_THROUGHPUT = 400
 _BAD_NAME = re.compile(r"[/\\?#\r\n\t]|[ ]$")
-_DEFAULT_INDEXING = {
-    "indexingMode": "consistent",
-    "automatic": True,
-    "includedPaths": [{"path": "/*"}],
-    "excludedPaths": [{"path": '/"_etag"/?'}],
-}
+_DEFAULT_INDEXING = {"indexingMode": "consistent", "automatic": True, "includedPaths": [{"path": "/*"}]}
+_EXCLUDED_ETAG = {"path": '/"_etag"/?'}
 _DEFAULT_CONFLICTS = {"mode": "LastWriterWins", "conflictResolutionPath": "/_ts", "conflictResolutionProcedure": ""}
 _FIXED = ("id", "partitionKey", "uniqueKeyPolicy")
 _SYSTEM = ("_rid", "_ts", "_self", "_etag", "_docs", "_sprocs", "_triggers", "_udfs", "_conflicts")
@@ -60,8 +56,22 @@ class Database:
 
 def _check_name(name: Any) -> str:
     if not isinstance(name, str) or not name or len(name) > 255 or _BAD_NAME.search(name):
-        raise bad_request("The id must be 1 to 255 characters without '/', '\\', '?', '#' or a space at the end.")
+        raise bad_request(
+            "The input name is invalid. Ensure to provide a unique non-empty string less than '255' characters. "
+            "It must not contain '/', '\\', '?', '#' or end with a space."
+        )
     return name
+
+
+def _complete_indexing(policy: Any) -> dict[str, Any]:
+    """A policy with the defaults the service fills in; the etag is never indexed."""
+    if policy is not None and not isinstance(policy, dict):
+        raise bad_request("The indexing policy must be an object.")
+    complete = {**_DEFAULT_INDEXING, **(policy or {})}
+    excluded = complete.get("excludedPaths") or []
+    if _EXCLUDED_ETAG not in excluded and complete["indexingMode"] != "none":
+        excluded = [*excluded, _EXCLUDED_ETAG]
+    return {**complete, "excludedPaths": excluded}
 
 
 def _check_ttl(definition: dict[str, Any]) -> None:
@@ -134,13 +144,13 @@ class Catalog:
         self, database: Database, body: Any, *, offer: Offer | None = None, ranges: int | None = None
     ) -> Container:
         name = _check_name(body.get("id") if isinstance(body, dict) else None)
-        if name in database.containers:
-            raise conflict()
         definition = {key: value for key, value in body.items() if key not in _SYSTEM}
         definition["partitionKey"] = {"kind": "Hash", "version": 2, **(definition.get("partitionKey") or {})}
         KeyDefinition(definition["partitionKey"])
         _check_ttl(definition)
-        definition.setdefault("indexingPolicy", _DEFAULT_INDEXING)
+        if name in database.containers:
+            raise conflict()
+        definition["indexingPolicy"] = _complete_indexing(definition.get("indexingPolicy"))
         definition.setdefault("conflictResolutionPolicy", _DEFAULT_CONFLICTS)
         definition.setdefault("geospatialConfig", {"type": "Geography"})
         offer = offer or (None if database.offer else {"offerThroughput": DEFAULT_THROUGHPUT})
@@ -175,7 +185,7 @@ class Catalog:
             if name in container.definition:
                 definition[name] = container.definition[name]
         _check_ttl(definition)
-        definition.setdefault("indexingPolicy", container.definition["indexingPolicy"])
+        definition["indexingPolicy"] = _complete_indexing(definition.get("indexingPolicy"))
         definition.setdefault("conflictResolutionPolicy", _DEFAULT_CONFLICTS)
         ttl_changed = definition.get("defaultTtl") != container.default_ttl
         with self.store.transaction():

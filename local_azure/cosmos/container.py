@@ -63,7 +63,7 @@ class Container:
 
     def expiry(self, document: dict[str, Any], ts: int) -> int | None:
         own = document.get("ttl")
-        if own is not None and (type(own) is not int or not (own == -1 or 0 < own <= _MAX_TTL)):
+        if "ttl" in document and (type(own) is not int or not (own == -1 or 0 < own <= _MAX_TTL)):
             raise bad_request(f"The input ttl '{own}' is invalid. Ensure to provide a nonzero positive integer or -1.")
         if self.default_ttl is None:
             return None
@@ -189,6 +189,27 @@ class Container:
         number = rids.item_number(rid)
         found = self.table.id_of(number) if number is not None and number < 2**63 else None
         return found[1] if found is not None and found[0] == key.text else rid
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """How many items each physical range has, and their size."""
+        now = int(self.store.clock())
+        found = []
+        for part in self.ranges:
+            size = self.table.size_kb(part.low, part.high)
+            count = self.table.count(now, None, part.low, part.high)
+            found.append({"id": part.id, "sizeInKB": size, "documentCount": count, "partitionKeys": []})
+        return found
+
+    def usage(self) -> bytes:
+        """The quota header: sizes in KB and the number of items."""
+        size = self.table.size_kb("", "FF")
+        count = self.table.count(int(self.store.clock()))
+        return b"documentSize=%d;documentsSize=%d;documentsCount=%d;collectionSize=%d;" % (
+            size // 1024,
+            size,
+            count,
+            size,
+        )
 
     def recompute_expiry(self) -> None:
         """Gives every item the expiry that the current default time to live means."""

@@ -138,6 +138,11 @@ class ItemTable:
             return self.store.execute(statement + " AND pk=?", (now, key_text)).fetchone()[0]
         return self.store.execute(statement + " AND epk>=? AND epk<?", (now, low, high)).fetchone()[0]
 
+    def size_kb(self, low: str, high: str) -> int:
+        """The size of the items in a part of the hash space, in kilobytes."""
+        statement = f"SELECT coalesce(sum(length(body)), 0) FROM {self.name} WHERE epk>=? AND epk<?"  # noqa: S608 - see module docstring
+        return self.store.execute(statement, (low, high)).fetchone()[0] // 1024
+
     def last_rid(self) -> int:
         return self.store.execute(f"SELECT coalesce(max(rid), 0) FROM {self.name}").fetchone()[0]  # noqa: S608 - see module docstring
 

@@ -13,6 +13,7 @@ from local_azure.cosmos.container import Container
 from local_azure.cosmos.errors import bad_request, not_found
 
 _STEP = 100
+_AUTOSCALE_STEP = 1000
 _MAX = 1_000_000
 
 
@@ -20,7 +21,7 @@ def offer_of_headers(throughput: bytes | None, autopilot: bytes | None) -> Offer
     """The offer that the headers of a create request ask for."""
     if autopilot:
         try:
-            return {"offerThroughput": 0, "offerAutopilotSettings": orjson.loads(autopilot)}
+            return _autoscale(orjson.loads(autopilot))
         except orjson.JSONDecodeError as error:
             raise bad_request("The autoscale settings header is not valid JSON.") from error
     if throughput is None:
@@ -34,6 +35,13 @@ def _checked(throughput: Any) -> int:
     if type(throughput) is not int or throughput % _STEP or not 400 <= throughput <= _MAX:
         raise bad_request(f"The offer should have a throughput of at least 400, at most {_MAX}, in steps of {_STEP}.")
     return throughput
+
+
+def _autoscale(settings: Any) -> Offer:
+    most = settings.get("maxThroughput") if isinstance(settings, dict) else None
+    if type(most) is not int or most % _AUTOSCALE_STEP or not _AUTOSCALE_STEP <= most <= _MAX:
+        raise bad_request(f"The maximum throughput of autoscale must be a multiple of {_AUTOSCALE_STEP}.")
+    return {"offerThroughput": most // 10, "offerAutopilotSettings": settings}
 
 
 def _resource(rid: str, self_link: str, offer: Offer, changed_at: int) -> dict[str, Any]:
@@ -100,9 +108,6 @@ class Offers:
         if not isinstance(content, dict):
             raise bad_request("An offer needs a 'content' object.")
         autopilot = content.get("offerAutopilotSettings")
-        if autopilot:
-            offer: Offer = {"offerThroughput": 0, "offerAutopilotSettings": autopilot}
-        else:
-            offer = {"offerThroughput": _checked(content.get("offerThroughput"))}
+        offer = _autoscale(autopilot) if autopilot else {"offerThroughput": _checked(content.get("offerThroughput"))}
         self.catalog.set_offer(owner, offer)
         return {**resource, "content": {"offerIsRUPerMinuteThroughputEnabled": False, **offer}}

@@ -4,16 +4,18 @@ Takes JSON values; gives `PartitionKey` objects whose `text` is the canonical JS
 decides the physical range. An absent component is written `{}` on the wire ("[{}]"), `[]` is the empty key.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from local_azure.cosmos.epk import UNDEFINED, effective_partition_key
+from local_azure.cosmos.epk import UNDEFINED, Undefined, effective_partition_key
 from local_azure.cosmos.errors import PARTITION_KEY_MISMATCH, bad_request
 
 _CACHE_LIMIT = 20_000
 _MAX_KEY_BYTES = 2048
+_PATH_PART = re.compile(r"""/(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^/]*))""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,11 @@ class PartitionKey:
 
 
 def split_path(path: str) -> tuple[str, ...]:
-    return tuple(part.strip('"') for part in path.strip("/").split("/"))
+    """The property names of a path; a quoted one may contain '/'."""
+    parts = [next(filter(None, match), "").strip() for match in _PATH_PART.findall(path)]
+    if not parts or not all(parts):
+        raise bad_request(f"The path {path!r} is not valid.")
+    return tuple(parts)
 
 
 def value_at(document: Any, parts: tuple[str, ...]) -> Any:
@@ -52,7 +58,7 @@ class KeyDefinition:
         if not paths or not all(isinstance(path, str) and path.startswith("/") for path in paths):
             raise bad_request("The partition key definition needs paths that start with '/'.")
         if len(paths) > 3:
-            raise bad_request("A hierarchical partition key has at most 3 paths.")
+            raise bad_request("Too many partition key paths: a hierarchical partition key has at most 3.")
         if definition.get("version", 2) != 2:
             raise bad_request("Only version 2 of partition key hashing is supported by this emulator.")
         self.hierarchical = definition.get("kind", "Hash") == "MultiHash"
@@ -92,8 +98,9 @@ class KeyDefinition:
         return PartitionKey(components, text.decode(), epk, 0 < len(components) < len(self.paths))
 
     def of_document(self, document: dict[str, Any]) -> PartitionKey:
+        """The key of a document; objects and arrays count as absent, as in the SDKs."""
         values = [value_at(document, path) for path in self.paths]
-        return self.key_for([{} if value is UNDEFINED else value for value in values])
+        return self.key_for([{} if isinstance(value, dict | list | Undefined) else value for value in values])
 
     def check(self, document: dict[str, Any], key: PartitionKey) -> None:
         """Refuses a document whose own key differs from the key of the request."""

@@ -111,6 +111,8 @@ def query_plan(container: Container, select: Select, p: dict[str, Any]) -> dict[
     _check_supported(select)
     query = select.query
     skip, take = select.bounds(p)
+    # One value needs no order.
+    orders = [] if select.aggregates else query.order_by
     has_limit = query.limit is not None
     top = take if query.top is not None else None
     per_range = skip + take if has_limit or top is not None else None
@@ -133,8 +135,8 @@ def query_plan(container: Container, select: Select, p: dict[str, Any]) -> dict[
             "top": top,
             "offset": skip if has_limit else None,
             "limit": take if has_limit else None,
-            "orderBy": ["Descending" if order.descending else "Ascending" for order in query.order_by],
-            "orderByExpressions": [_cut(query, order.span) for order in query.order_by],
+            "orderBy": ["Descending" if order.descending else "Ascending" for order in orders],
+            "orderByExpressions": [_cut(query, order.span) for order in orders],
             "groupByExpressions": [],
             "groupByAliases": [],
             "aggregates": [_PLAN_NAMES[name] for name, _ in select.aggregates],

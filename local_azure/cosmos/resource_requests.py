@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -145,8 +146,18 @@ class ResourceRequests:
         return self._list(call, "DocumentCollections", resources, database.rid)
 
     def _describe(self, call: Call, status: int, database: Database, container: Container) -> Response:
-        response = _answer(call, status, describe_container(container))
-        response.headers.append((b"x-ms-alt-content-path", f"dbs/{database.id}".encode()))
+        resource = describe_container(container)
+        if call.flag(b"x-ms-documentdb-populatepartitionstatistics"):
+            resource["statistics"] = container.statistics()
+        response = _answer(call, status, resource)
+        response.headers.extend(
+            [
+                (b"x-ms-alt-content-path", quote(f"dbs/{database.id}").encode()),
+                (b"x-ms-documentdb-collection-index-transformation-progress", b"100"),
+            ]
+        )
+        if call.flag(b"x-ms-documentdb-populatequotainfo"):
+            response.headers.append((b"x-ms-resource-usage", container.usage()))
         return response
 
     def _container(self, call: Call) -> Response:

@@ -27,14 +27,21 @@ async def test_databases(client):
 
 async def test_containers(database):
     name = uuid.uuid4().hex
-    policy = {"indexingMode": "consistent", "includedPaths": [{"path": "/*"}], "compositeIndexes": []}
+    policy = {"indexingMode": "consistent", "excludedPaths": [{"path": "/secret/*"}], "compositeIndexes": []}
     container = await database.create_container(name, PartitionKey("/pk"), default_ttl=60, indexing_policy=policy)
     with pytest.raises(exceptions.CosmosResourceExistsError):
         await database.create_container(name, PartitionKey("/pk"))
 
     properties = await container.read()
     assert properties["partitionKey"] == {"paths": ["/pk"], "kind": "Hash", "version": 2}
-    assert (properties["defaultTtl"], properties["indexingPolicy"]) == (60, policy)
+    assert properties["defaultTtl"] == 60
+    assert properties["indexingPolicy"] == {
+        "indexingMode": "consistent",
+        "automatic": True,
+        "includedPaths": [{"path": "/*"}],
+        "excludedPaths": [{"path": "/secret/*"}, {"path": '/"_etag"/?'}],
+        "compositeIndexes": [],
+    }
     assert name in [entry["id"] async for entry in database.list_containers()]
     with pytest.raises(exceptions.CosmosHttpResponseError):
         await database.replace_container(container, PartitionKey("/other"))
