@@ -18,6 +18,7 @@ from shared.domain.outcome import Nudge, Outcome, StatusChange
 from shared.domain.status import DeliveryStatus, is_outcome, overtaken_by
 
 _MAX_OPERATIONS = 10
+_BAD_NEWS = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED)
 _CLAIMABLE = (DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYING)
 
 
@@ -120,9 +121,16 @@ def attempt_only(record: Outcome) -> Patch:
 
 
 def change(record: StatusChange) -> Patch:
-    """A provider's later word, where it moves the delivery forward."""
+    """A provider's later word, where it moves the delivery forward.
+
+    Whichever attempt reached the customer counts. That an attempt did not counts only while no later one was made:
+    a delivery sent again in doubt must not fail by what became of the first.
+    """
     here = f"/deliveries/{record.channel}"
     entry = HistoryEntry(record.at, record.channel, record.status, record.attempt, record.provider, record.reason)
+    condition = f"from c where c.deliveries.{record.channel}.status in ({_one_of(overtaken_by(record.status))})"
+    if record.status in _BAD_NEWS:
+        condition += f" and c.deliveries.{record.channel}.attempt = {record.attempt}"
     return Patch(
         record.tracking_id,
         [
@@ -131,7 +139,7 @@ def change(record: StatusChange) -> Patch:
             _set(f"{here}/reason", record.reason),
             _append("/history", history_document(entry)),
         ],
-        f"from c where c.deliveries.{record.channel}.status in ({_one_of(overtaken_by(record.status))})",
+        condition,
     )
 
 
