@@ -125,9 +125,8 @@ async def _latency(client: ServiceBusClient) -> None:
             delays.append((await asyncio.wait_for(arrivals.get(), 5) - sent) * 1000)
         await listener
     delays.sort()
-    print(
-        f"send to a waiting receiver                   median {statistics.median(delays):.1f} ms, worst {delays[-1]:.1f}"
-    )
+    name = "send to a waiting receiver"
+    print(f"{name:44} median {statistics.median(delays):.1f} ms, worst {delays[-1]:.1f} ms")
 
 
 async def _idle(emulator: Emulator, client: ServiceBusClient, seconds: float) -> None:
