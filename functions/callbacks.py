@@ -4,7 +4,6 @@ import azure.functions as func
 
 from shared.bootstrap import services
 from shared.contracts.callback_payload import CallbackBatch
-from shared.contracts.stored_documents import notification_of
 from shared.pipeline import callbacks
 from shared.pipeline.services import CALLBACKS
 
@@ -25,7 +24,7 @@ blueprint = func.Blueprint()
 )
 async def fire_callbacks(documents: func.DocumentList) -> None:
     """Queues a callback for each wanted status that has none yet."""
-    changed = [notification_of(document) for document in documents if document["type"] == "notification"]
+    changed = await callbacks.heard_changes(documents, services())
     await callbacks.fire_callbacks(changed, services())
 
 

@@ -9,11 +9,13 @@ always under the same webhook-id, which is theirs to deduplicate by.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from shared.contracts.callback_payload import CallbackBatch, CallbackItem
+from shared.contracts.stored_documents import notification_of
 from shared.domain.callback_schedule import pause_after
 from shared.domain.errors import DestinationRefused, NotFound, ProviderError
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
@@ -29,6 +31,16 @@ MAX_BATCH = 50
 POST_TIMEOUT = timedelta(seconds=15)
 _POSTS_AT_ONCE = 10
 _GONE = 410
+
+
+async def heard_changes(documents: Iterable[Mapping[str, Any]], services: Services) -> list[Notification]:
+    """The notifications among changed documents whose tenants have callback endpoints; others are not even decoded."""
+    return [
+        notification_of(document)
+        for document in documents
+        if document["type"] == "notification"
+        and await services.callback_endpoints.list_for(TenantId(document["tenantId"]))
+    ]
 
 
 async def fire_callbacks(notifications: Sequence[Notification], services: Services) -> int:
