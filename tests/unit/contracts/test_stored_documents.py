@@ -1,0 +1,124 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.stored_documents import key_document, key_record_of, notification_document, notification_of, stamp
+from shared.domain.address import Devices, DeviceToken, EmailAddress, PhoneNumber, WebhookUrl
+from shared.domain.content import EmailContent, PushContent, SmsContent, WebhookContent
+from shared.domain.idempotency import KeyRecord
+from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
+from shared.domain.notification import (
+    Attempt,
+    Category,
+    Delivery,
+    HistoryEntry,
+    Lane,
+    Notification,
+    TemplateRef,
+)
+from shared.domain.status import DeliveryStatus
+
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+maybe = st.none() | words
+instants = st.integers(0, 4_000_000_000_000).map(lambda ms: datetime.fromtimestamp(ms / 1000, UTC))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | words,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(words, children, max_size=3),
+    max_leaves=6,
+)
+devices = st.builds(DeviceToken, st.sampled_from(["fcm", "apns"]), words)
+addresses = (
+    st.builds(EmailAddress, words)
+    | st.builds(PhoneNumber, words)
+    | st.builds(Devices, st.lists(devices, max_size=3).map(tuple))
+    | st.builds(WebhookUrl, words)
+)
+contents = (
+    st.builds(EmailContent, words, maybe, maybe)
+    | st.builds(SmsContent, words)
+    | st.builds(PushContent, words, words, st.dictionaries(words, words, max_size=3))
+    | st.builds(WebhookContent, words)
+)
+attempts = st.builds(
+    Attempt, words.map(AttemptId), st.integers(1, 50), instants, maybe, maybe, maybe, maybe, st.none() | instants
+)
+deliveries = st.builds(
+    Delivery,
+    channel=st.just("?"),
+    status=st.sampled_from(DeliveryStatus),
+    address=addresses,
+    wake_at=st.none() | instants,
+    content=st.none() | contents,
+    attempt=st.integers(0, 50),
+    due_at=st.none() | instants,
+    attempts=st.lists(attempts, max_size=2).map(tuple),
+)
+entries = st.builds(HistoryEntry, instants, words, st.sampled_from(DeliveryStatus), st.integers(0, 9), maybe, maybe)
+
+
+def _named(by_channel: dict[str, Delivery]) -> dict[str, Delivery]:
+    fields = Delivery.__slots__
+    return {
+        name: Delivery(**{each: getattr(delivery, each) for each in fields} | {"channel": name})
+        for name, delivery in by_channel.items()
+    }
+
+
+notifications = st.builds(
+    Notification,
+    tracking_id=words.map(TrackingId),
+    tenant_id=words.map(TenantId),
+    partition_key=words.map(PartitionKey),
+    created_at=instants,
+    lane=st.sampled_from(Lane),
+    category=st.sampled_from(Category),
+    deliveries=st.dictionaries(words, deliveries, min_size=1, max_size=3).map(_named),
+    customer_id=maybe,
+    template=st.none() | st.builds(TemplateRef, words, words, words),
+    data=st.dictionaries(words, json_values, max_size=3),
+    reference=maybe,
+    correlation_id=maybe,
+    traceparent=maybe,
+    batch_id=maybe,
+    send_at=st.none() | instants,
+    expires_at=st.none() | instants,
+    metadata=st.dictionaries(words, words, max_size=3),
+    awaited=st.booleans(),
+    history=st.lists(entries, max_size=3).map(tuple),
+)
+records = st.builds(
+    KeyRecord,
+    words,
+    words.map(TenantId),
+    words.map(PartitionKey),
+    words,
+    instants,
+    instants,
+    words | st.just(""),
+    words,
+)
+
+
+def _through_the_store(document: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(document, allow_nan=False))
+
+
+@given(notification=notifications)
+def test_a_notification_comes_back_as_it_was_stored(notification: Notification) -> None:
+    assert notification_of(_through_the_store(notification_document(notification))) == notification
+
+
+@given(record=records)
+def test_a_key_comes_back_as_it_was_stored_and_expires_after_a_day(record: KeyRecord) -> None:
+    document = _through_the_store(key_document(record))
+
+    assert key_record_of(document) == record
+    assert document["ttl"] == 86_400
+
+
+@given(first=instants, second=instants)
+def test_stored_instants_sort_as_text(first: datetime, second: datetime) -> None:
+    assert (first < second) == ((stamp(first) or "") < (stamp(second) or ""))
