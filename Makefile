@@ -52,4 +52,5 @@ check: setup ## Formatting, lint, types
 
 .PHONY: clean-data
 clean-data: ## Remove what the local stand-in stored: messages, documents, keys, logs
+	@if [ -e $(DATA)/lock ] && ! flock -n $(DATA)/lock true; then echo "$(DATA) is in use; stop it first" >&2; exit 1; fi
 	@rm -rf $(DATA) && echo "removed $(DATA)"
