@@ -88,9 +88,10 @@ class EntraTokens:
         return self._keys[key_id]
 
     async def _refresh(self, key_id: str) -> None:
-        if not self._is_due(key_id):
+        is_known = key_id in self._keys
+        if not self._is_due(key_id) and (is_known or not self._fetching.locked()):
             return  # without the lock: a slow issuer must not hold up those whose key is known
-        async with self._fetching:
+        async with self._fetching:  # those whose key is not known yet wait for the fetch under way
             if not self._is_due(key_id):
                 return
             self._tried_at = time.monotonic()
