@@ -89,7 +89,7 @@ async def test_killed_under_load_it_keeps_what_it_acknowledged(process):
 
     tasks = [asyncio.create_task(work) for work in (send("single"), send("batch"), settle())]
     async with asyncio.timeout(20):
-        while len(completed) < 150 or len(acknowledged) < 600:
+        while len(completed) < 150 or len(acknowledged) < 600:  # noqa: ASYNC110 - polls what others count
             await asyncio.sleep(0.01)
     await process.kill()
     kept_promises = set(acknowledged), set(completed)
