@@ -124,5 +124,5 @@ class ChangeFeed:
             async for page in feed.by_page():
                 documents = [document async for document in page]
                 break
-            headers = self._container.client_connection.last_response_headers or {}
+            headers: Mapping[str, str] = self._container.client_connection.last_response_headers or {}
             return FeedPage(documents, headers.get("etag") or continuation)

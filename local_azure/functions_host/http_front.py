@@ -6,7 +6,7 @@ Takes requests, gives what the function returned. 401 without a valid key, 404 f
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,9 +21,9 @@ _LOG = logging.getLogger("host.http")
 MAX_BODY_BYTES = 100 * 1024 * 1024
 _TEXT = b"text/plain; charset=utf-8"
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 DeliverOutputs = Callable[[Function, InvocationResult], Awaitable[None]]
 

@@ -231,6 +231,7 @@ class ServiceBusPump:
     # Settlement and locks
 
     async def _settle(self, receiver: ServiceBusReceiver) -> None:
+        gone: list[BaseException] = []
         while self._unsettled:
             held = self._unsettled[0]
             try:
@@ -239,10 +240,11 @@ class ServiceBusPump:
                 elif self._options.auto_complete:
                     await receiver.complete_message(held.message)
             except _GONE as error:
-                message_id = held.message.message_id
-                _LOG.warning("%s: message %s will come again: %s", self._name, message_id, _first_line(error))
+                gone.append(error)
             self._unsettled.popleft()
             self._held.discard(held)
+        if gone:
+            _LOG.warning("%s: %d messages will come again: %s", self._name, len(gone), _first_line(gone[0]))
 
     async def _renew(self, receiver: ServiceBusReceiver) -> None:
         now = time.monotonic()

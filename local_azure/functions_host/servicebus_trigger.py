@@ -1,6 +1,7 @@
 """Makes the listener of a Service Bus trigger from its binding and host.json."""
 
 import logging
+from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage
 
@@ -57,7 +58,7 @@ async def run_by_hand(function: Function, surroundings: Surroundings, text: str)
     """Run with a message whose body is the text."""
     name = function.trigger.name
     if _is_many(function):
-        many = (name, [text.encode()], {"MessageIdArray": ["manual"]}, [{}], "[{}]")
+        many: tuple[Any, ...] = (name, [text.encode()], {"MessageIdArray": ["manual"]}, [{}], "[{}]")
         await surroundings.run(function, "messages", many)
     else:
         none = ("json", "{}")

@@ -163,6 +163,8 @@ class WorkerPool:
             future = worker.pending.pop(frame[1], None)
             if future is not None and not future.done():
                 future.set_result(frame)
+        elif worker.ready.done():
+            _LOG.debug("worker %d reports %s when nobody waits for it any more", worker.number, kind)
         elif kind == "ready":
             worker.is_ready = True
             worker.channel.send(("setup", self._standing))

@@ -1,7 +1,7 @@
 """Cosmos DB triggers against the emulator."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
@@ -34,6 +34,19 @@ async def put(items: ContainerProxy, *names: str) -> None:
         await items.upsert_item({"id": name, "pk": name})
 
 
+async def checkpoints(account, prefix: str, claim: Callable[[dict[str, str | None]], bool]) -> dict[str, str | None]:
+    """Wait until what both functions have stored is as claimed; the token by lease."""
+    async with CosmosClient(account.url, account.key) as client:
+        container = client.get_database_client("shop").get_container_client("leases")
+        async with asyncio.timeout(10):
+            while True:
+                documents = [document async for document in container.read_all_items()]
+                ours = [lease for lease in documents if lease["id"].removeprefix("now-").startswith(prefix)]
+                found = {lease["id"]: lease["ContinuationToken"] for lease in ours}
+                if claim(found):
+                    return found
+
+
 async def test_changes_arrive_from_the_beginning_in_batches_and_only_once(items, host):
     await put(items, *(f"doc{number}" for number in range(20)))
 
@@ -56,12 +69,12 @@ async def test_a_failed_batch_is_retried_then_delivered_again_without_advancing(
 
 async def test_a_killed_host_goes_on_where_it_was_and_a_feed_from_now_misses_nothing(start_host, account, items):
     host = start_host("feed_app", STORE=account.connection_string, FEED_PREFIX="restart")
-    await wait_until(lambda: "new_changes: reading" in host.log() and len(ids(host)) >= 20)
-    await asyncio.sleep(0.3)  # the first page of the feed from now has to be read once
+    await wait_until(lambda: len(ids(host)) >= 25)
+    first = await checkpoints(account, "restart", lambda found: len(found) == 4 and None not in found.values())
     await put(items, "before the kill")
     await wait_until(lambda: "before the kill" in ids(host, "new_changes") and "before the kill" in ids(host))
+    await checkpoints(account, "restart", lambda found: len(set(found.items()) - set(first.items())) == 2)
     already = len(ids(host))
-    await asyncio.sleep(0.2)  # the checkpoint follows the invocation
     host.kill()
     await put(items, "while dead")
 
@@ -103,7 +116,7 @@ async def test_the_host_waits_for_the_account_and_survives_its_death(start_host,
         await put(client.get_database_client("shop").get_container_client("items"), "one")
     await wait_until(lambda: "one" in ids(host))
     first.kill()
-    await asyncio.sleep(0.3)
+    await wait_until(lambda: host.log().count("every_change: shop/items is away") == 2)
     second = start_account(tmp_path, port, key)
     async with CosmosClient(second.url, key) as client:
         await put(client.get_database_client("shop").get_container_client("items"), "two")

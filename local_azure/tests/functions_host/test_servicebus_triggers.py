@@ -180,7 +180,7 @@ async def test_the_host_waits_for_the_broker_and_survives_its_death(start_host, 
         await send(client, "long", ServiceBusMessage("1.5"))
         await wait_until(lambda: seen(host, "order", body="before") and seen(host, "long", state="started"))
     first.kill()
-    await asyncio.sleep(0.3)
+    await wait_until(lambda: host.log().count("order: orders is away") == 2)
     start_broker(tmp_path, port)
     async with ServiceBusClient.from_connection_string(connection_string(port)) as client:
         await send(client, "orders", ServiceBusMessage("after"))
