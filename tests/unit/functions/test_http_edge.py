@@ -1,0 +1,210 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from functions import callback_endpoints, health, notifications, receipts, submit
+from functions.http_edge import problems_as_json, submit_request
+from shared.contracts.problem import CONTENT_TYPE
+from shared.domain.errors import (
+    CnsError,
+    Conflict,
+    DestinationRefused,
+    FieldError,
+    InDoubt,
+    InvalidSubmission,
+    KeyReused,
+    NotAuthenticated,
+    NotAuthorised,
+    NotFound,
+    PublishFailed,
+    ReceiptNotAuthentic,
+    StoreUnavailable,
+)
+
+SENDING = {
+    "submit": submit.submit_notification,
+    "batch": submit.submit_notification_batch,
+    "register endpoint": callback_endpoints.register_callback_endpoint,
+    "replace endpoint": callback_endpoints.replace_callback_endpoint,
+    "remove endpoint": callback_endpoints.remove_callback_endpoint,
+}
+READING = {
+    "read": notifications.read_notification,
+    "list endpoints": callback_endpoints.list_callback_endpoints,
+    "read endpoint": callback_endpoints.read_callback_endpoint,
+}
+UNACCEPTABLE = [
+    None, "", "Bearer", "Bearer ", "Basic c2hvcDpwdw==", "shop/Notifications.Send", "Bearer nonsense",
+    "Token shop/Notifications.Send", "Bearer\tshop/x", "bearer", "Negotiate x",
+]  # fmt: skip
+
+ERRORS: list[tuple[Exception, int]] = [
+    (InvalidSubmission([FieldError("/a", "b")]), 422),
+    (InvalidSubmission([FieldError("", "b")], status=413), 413),
+    (InvalidSubmission([FieldError("", "b")], status=400), 400),
+    (NotAuthenticated("x"), 401),
+    (NotAuthorised("x"), 403),
+    (NotFound("x"), 404),
+    (Conflict("x"), 409),
+    (KeyReused("x"), 422),
+    (DestinationRefused("x"), 422),
+    (StoreUnavailable("x"), 503),
+    (PublishFailed("x"), 503),
+    (ReceiptNotAuthentic("x"), 401),
+    (InDoubt("x"), 500),
+    (CnsError("x"), 500),
+    (ValueError("secret detail"), 500),
+    (KeyError("secret detail"), 500),
+]
+
+
+async def _answer_to(error: Exception) -> func.HttpResponse:
+    @problems_as_json
+    async def failing() -> func.HttpResponse:
+        raise error
+
+    return await failing()
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS, ids=lambda value: type(value).__name__)
+async def test_every_error_is_a_problem_document(error: Exception, status: int) -> None:
+    answer = await _answer_to(error)
+
+    problem = json.loads(answer.get_body())
+    assert (answer.status_code, problem["status"], answer.mimetype) == (status, status, CONTENT_TYPE)
+    assert problem["type"].startswith("https://")
+    assert problem["title"]
+
+
+@pytest.mark.parametrize("error", [ValueError("secret detail"), StoreUnavailable("secret detail"), NotFound("detail")])
+async def test_what_is_not_the_callers_business_is_told_without_detail(error: Exception) -> None:
+    assert b"detail" not in (await _answer_to(error)).get_body()
+
+
+async def test_refused_fields_are_named_by_pointer() -> None:
+    errors = [FieldError("/recipient/email", "is required"), FieldError("", "b")]
+
+    problem = json.loads((await _answer_to(InvalidSubmission(errors))).get_body())
+
+    assert problem["errors"] == [
+        {"pointer": "/recipient/email", "detail": "is required"},
+        {"pointer": "", "detail": "b"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "header", "value"),
+    [
+        (StoreUnavailable("x"), "Retry-After", "2"),
+        (PublishFailed("x"), "Retry-After", "2"),
+        (Conflict("x", retry_after=timedelta(seconds=0.2)), "Retry-After", "1"),
+        (Conflict("x", retry_after=timedelta(seconds=7)), "Retry-After", "7"),
+        (NotAuthenticated("x"), "WWW-Authenticate", "Bearer"),
+    ],
+)
+async def test_the_caller_is_told_what_to_do_next(error: Exception, header: str, value: str) -> None:
+    assert (await _answer_to(error)).headers[header] == value
+
+
+@pytest.mark.parametrize("token", UNACCEPTABLE)
+@pytest.mark.parametrize("name", SENDING | READING)
+async def test_without_an_acceptable_token_nothing_is_done(world: Any, call: Any, name: str, token: str | None) -> None:
+    bindings = {"starter": "{}"} if name == "submit" else {}
+
+    answer = await call((SENDING | READING)[name], b"{}", token=token, **bindings)
+
+    assert answer.status_code == 401
+    assert world.documents == {}
+
+
+@pytest.mark.parametrize("name", SENDING | READING)
+@pytest.mark.parametrize("roles", ["", "Notifications.Admin", "notifications.send", "Notifications.Sendx", "*"])
+async def test_without_the_role_nothing_is_done(world: Any, call: Any, name: str, roles: str) -> None:
+    bindings = {"starter": "{}"} if name == "submit" else {}
+
+    answer = await call((SENDING | READING)[name], b"{}", token=f"Bearer shop/{roles}", **bindings)
+
+    assert answer.status_code == 403
+    assert world.documents == {}
+
+
+@pytest.mark.parametrize("name", SENDING | READING)
+async def test_the_other_role_is_not_enough(world: Any, call: Any, name: str) -> None:
+    other = "Notifications.Read" if name in SENDING else "Notifications.Send"
+    bindings = {"starter": "{}"} if name == "submit" else {}
+
+    answer = await call((SENDING | READING)[name], b"{}", token=f"Bearer shop/{other}", **bindings)
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_scheme_is_read_whatever_its_case(world: Any, call: Any, scheme: str) -> None:
+    answer = await call(callback_endpoints.list_callback_endpoints, token=f"{scheme} shop/Notifications.Read")
+
+    assert answer.status_code == 200
+
+
+async def test_receipts_and_health_need_no_token(world: Any, call: Any) -> None:
+    assert (await call(receipts.receive_receipts, token=None, route={"provider": "fake-email"})).status_code == 204
+    assert (await call(health.live, token=None)).status_code == 200
+    assert (await call(health.ready, token=None)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("wait=5", 5),
+        ("Wait=5", 5),
+        ("wait = 5", 5),
+        ("respond-async, wait=10", 10),
+        ("wait=10, respond-async", 10),
+        ("wait=30", 30),
+        ("wait=31", 30),
+        ("wait=999999999999999999999", 30),
+        ("wait=0", None),
+        ("return=minimal", None),
+        ("waiting=5", None),
+        ("wait=2, wait=9", 2),
+    ],
+)
+def test_patience_is_read_from_prefer(prefer: str | None, seconds: int | None) -> None:
+    headers = {"prefer": prefer} if prefer is not None else {}
+
+    wait = submit_request(func.HttpRequest("POST", "/", headers=headers, body=b"")).wait
+
+    assert wait == (timedelta(seconds=seconds) if seconds else None)
+
+
+@pytest.mark.parametrize(
+    "prefer", ["wait", "wait=", "wait=soon", "wait=-1", "wait=1.5", "wait=1s", "respond-async, wait=x"]
+)
+def test_patience_that_is_no_number_is_refused(prefer: str) -> None:
+    with pytest.raises(InvalidSubmission) as refused:
+        submit_request(func.HttpRequest("POST", "/", headers={"prefer": prefer}, body=b""))
+
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({}, None),
+        ({"Idempotency-Key": "a"}, "a"),
+        ({"X-Idempotency-Key": "b"}, "b"),
+        ({"Idempotency-Key": "a", "X-Idempotency-Key": "b"}, "a"),
+    ],
+)
+def test_the_idempotency_key_has_two_names(headers: dict[str, str], key: str | None) -> None:
+    assert submit_request(func.HttpRequest("POST", "/", headers=headers, body=b"")).idempotency_key == key
+
+
+def test_the_trace_goes_along() -> None:
+    request = func.HttpRequest("POST", "/", headers={"traceparent": "00-x"}, body=b"body")
+
+    assert (submit_request(request).traceparent, submit_request(request).body) == ("00-x", b"body")
