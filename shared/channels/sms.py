@@ -9,7 +9,7 @@ from shared.domain.content import Content, SmsContent
 from shared.domain.notification import JsonValue
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # ITU-T E.164: at most 15 digits, country codes never start with 0
-MAX_CHARACTERS = 1600  # Twilio refuses longer bodies (error 21617)
+MAX_CHARACTERS = 1600  # ten segments of a plain text; providers refuse longer bodies
 
 
 def _address(recipient: Recipient) -> PhoneNumber:
