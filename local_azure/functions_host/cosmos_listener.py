@@ -45,6 +45,12 @@ class CosmosListener:
         self._name = name
         self._trigger = trigger
         self._run_documents = run_documents
+        self._lease_prefix = f"{trigger.lease_prefix}{trigger.database}.{trigger.container}.."
+        # Two functions with the same leases would take the changes away from each other.
+        self.claim = (
+            f"the leases {self._lease_prefix!r} in {trigger.lease_database}/{trigger.lease_container}: "
+            "give each a leaseContainerPrefix of its own"
+        )
         self._owner = owner
         self._retry = retry
         self._stopping = asyncio.Event()
@@ -85,7 +91,7 @@ class CosmosListener:
             await client.__aenter__()
         store = LeaseStore(
             await open_lease_container(lease_client, self._trigger),
-            prefix=f"{self._trigger.lease_prefix}{self._trigger.database}.{self._trigger.container}..",
+            prefix=self._lease_prefix,
             owner=self._owner,
             expiration_seconds=self._trigger.expiration_seconds,
         )

@@ -24,7 +24,7 @@ from local_azure.functions_host.function_table import Function, read_functions
 from local_azure.functions_host.host_settings import load_host_options
 from local_azure.functions_host.http_front import HttpFront
 from local_azure.functions_host.invocation_metrics import Metrics
-from local_azure.functions_host.listeners import Listener, Surroundings, has_listener, make_listener
+from local_azure.functions_host.listeners import Listener, Surroundings, make_listeners
 from local_azure.functions_host.output_bindings import OutputBindings
 from local_azure.functions_host.worker_pool import WorkerPool
 
@@ -118,7 +118,7 @@ class FunctionsHost:
             data_folder=arguments.data_folder,
             owner=host_id,
         )
-        self._listeners = [make_listener(function, surroundings) for function in functions if has_listener(function)]
+        self._listeners = make_listeners(functions, surroundings)
         self._front = HttpFront(
             functions=functions,
             pool=self._pool,

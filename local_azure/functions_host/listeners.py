@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from local_azure.functions_host.errors import SettingsInvalid
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.host_settings import HostOptions
 from local_azure.functions_host.output_bindings import OutputBindings
@@ -26,6 +27,8 @@ _MODULES = {
 
 class Listener(Protocol):
     """What the host does with each listener."""
+
+    claim: str  # what only one listener may use; empty for nothing
 
     def start(self) -> None: ...
 
@@ -70,13 +73,22 @@ def has_listener(function: Function) -> bool:
     return function.trigger.type in _MODULES
 
 
-def make_listener(function: Function, surroundings: Surroundings) -> Listener:
-    """The listener of the function's trigger.
+def make_listeners(functions: list[Function], surroundings: Surroundings) -> list[Listener]:
+    """The listeners of all functions that have one.
 
     Raises:
-        SettingsInvalid: the binding cannot be used.
+        SettingsInvalid: a binding cannot be used, or two functions claim the same thing.
     """
-    made: Listener = importlib.import_module(_MODULES[function.trigger.type]).make_listener(function, surroundings)
+    made: list[Listener] = []
+    claimed: dict[str, str] = {}
+    for function in filter(has_listener, functions):
+        listener: Listener = importlib.import_module(_MODULES[function.trigger.type]).make_listener(
+            function, surroundings
+        )
+        other = claimed.setdefault(listener.claim, function.name) if listener.claim else function.name
+        if other != function.name:
+            raise SettingsInvalid(f"functions {other} and {function.name} both use {listener.claim}")
+        made.append(listener)
     return made
 
 

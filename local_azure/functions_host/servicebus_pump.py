@@ -53,6 +53,8 @@ _AWAY = (AzureError, OSError, TimeoutError, ValueError, AttributeError)
 class ServiceBusPump:
     """The listener of one function."""
 
+    claim = ""
+
     def __init__(self, name: str, entity: Entity, options: PumpOptions, run_messages: RunMessages) -> None:
         self._name = name
         self._entity = entity

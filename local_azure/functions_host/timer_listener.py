@@ -52,6 +52,8 @@ class TimerMemory:
 class TimerListener:
     """The timer of one function."""
 
+    claim = ""
+
     def __init__(
         self,
         name: str,

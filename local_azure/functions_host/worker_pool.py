@@ -107,7 +107,10 @@ class WorkerPool:
             InvocationFailed: it raised (with its traceback), ran out of time, or its worker died.
         """
         metrics = self._metrics.of(function.name)
-        invocation_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
+        invocation = uuid.UUID(bytes=os.urandom(16), version=4)
+        invocation_id = str(invocation)
+        if not trace_parent:  # as in Azure every invocation belongs to a trace
+            trace_parent = f"00-{invocation.hex}-{invocation.hex[:16]}-01"
         metrics.in_flight += 1
         started = time.perf_counter()
         try:

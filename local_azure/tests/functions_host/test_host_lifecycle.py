@@ -62,6 +62,25 @@ async def test_a_port_or_data_folder_in_use_and_a_missing_setting_end_with_2(sta
     assert "%EVERY_SECOND%" in no_setting.stderr
 
 
+def test_two_feeds_with_the_same_leases_end_with_2(tmp_path):
+    app = tmp_path / "app"
+    app.mkdir()
+    feed = """
+@app.cosmos_db_trigger(arg_name="docs", connection="STORE", database_name="shop", container_name="items")
+async def {name}(docs: func.DocumentList) -> None: ...
+"""
+    text = "import azure.functions as func\napp = func.FunctionApp()\n"
+    (app / "function_app.py").write_text(text + feed.format(name="one") + feed.format(name="two"))
+    (app / "local.settings.json").write_text(
+        '{"Values": {"STORE": "AccountEndpoint=http://127.0.0.1:1/;AccountKey=a;"}}'
+    )
+
+    ended = _run_to_its_end(str(app), tmp_path / "data")
+
+    assert ended.returncode == 2
+    assert "functions one and two both use the leases 'shop.items..'" in ended.stderr
+
+
 async def test_sigterm_lets_running_requests_finish(start_host):
     host = start_host("http_app")
     async with aiohttp.ClientSession() as web:

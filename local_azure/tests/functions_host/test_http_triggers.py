@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 
@@ -44,6 +45,13 @@ async def test_the_function_sees_the_request_and_the_client_its_response(web, ho
     assert seen["body"] == "\xe9body"
     assert seen["function"] == "echo"
     assert seen["trace_parent"] == parent
+
+
+async def test_every_invocation_belongs_to_a_trace(web):
+    async with web.get("echo/Bob") as answer:
+        parent = (await answer.json())["trace_parent"]
+
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", parent)
 
 
 async def test_optional_and_catch_all_route_parameters(web):
