@@ -116,7 +116,7 @@ class Admin:
             container = self.emulator.catalog.container(body["database"], body["container"])
             key = body.get("partition_key")
             scope = Scope(container.key.key_for(key) if key else None, "", "FF")
-            page = await self.emulator.items.queries.run(
+            page = await self.emulator.queries.runner.run(
                 container, compile_text(body["query"]), {}, scope, page_size=100, continuation=body.get("continuation")
             )
         except CosmosError as error:

@@ -19,6 +19,7 @@ from local_azure.cosmos.faults import Faults
 from local_azure.cosmos.http_server import Answer, Request, Response
 from local_azure.cosmos.index_filling import IndexFilling
 from local_azure.cosmos.item_requests import ItemRequests
+from local_azure.cosmos.query_requests import QueryRequests
 from local_azure.cosmos.resource_requests import ResourceRequests
 from local_azure.cosmos.statistics import Statistics
 from local_azure.cosmos.throughput import Throughput
@@ -65,7 +66,8 @@ class Emulator:
         self.throughput = Throughput(catalog)
         self.statistics = Statistics()
         self.filling = IndexFilling()
-        self.items = ItemRequests(self.filling, strict=strict)
+        self.queries = QueryRequests(self.filling, strict=strict)
+        self.items = ItemRequests(self.queries)
         self.resources = ResourceRequests(catalog)
         self.admin = Admin(self)
 

@@ -121,7 +121,7 @@ def run_batch(container: Container, key: PartitionKey, raw: bytes, *, minimal: b
     if not operations:
         raise bad_request("Batch request has no operations.")
     if len(operations) > MAX_OPERATIONS:
-        raise bad_request(f"Batch request has more operations than what is supported: {MAX_OPERATIONS}.")
+        raise bad_request(f"Batch request has more operations than what is supported. The limit is {MAX_OPERATIONS}.")
     try:
         outcomes = _run_all(container, key, operations)
     except _OperationFailedError as failure:

@@ -1,6 +1,7 @@
 """One request as the emulator understands it: operation, container, scope; and the headers of its answer."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -44,6 +45,13 @@ class Call:
             return ANY
         match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
         return Conditions(match and match.decode("latin-1"), none_match and none_match.decode("latin-1"))
+
+
+def parse_body(call: Call) -> Any:
+    try:
+        return orjson.loads(call.request.body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request("The request body is not valid JSON.") from error
 
 
 def partition_key(call: Call, container: Container) -> PartitionKey:

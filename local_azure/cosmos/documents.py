@@ -48,7 +48,9 @@ def check_document(document: Any) -> dict[str, Any]:
     if type(item_id) is not str or not item_id:
         raise bad_request("The input content is invalid because the required properties - 'id; ' - are missing.")
     if len(item_id) > 255 and len(item_id.encode()) > _MAX_ID_BYTES:
-        raise bad_request(f"The id is longer than {_MAX_ID_BYTES} bytes.")
+        raise bad_request(
+            "The input name is invalid. Ensure to provide a unique non-empty string less than '1024' characters."
+        )
     if _BAD_ID.search(item_id):
         raise bad_request("The id contains '/', '\\', '?', '#', a line break or ends with a space.")
     return document

@@ -4,38 +4,25 @@ Takes a `Call` that names a container; gives a `Response`, or an awaitable of on
 """
 
 from collections.abc import Awaitable
-from typing import Any
 
 import orjson
 
 from local_azure.cosmos import documents, request_units
 from local_azure.cosmos.batch import run_batch
-from local_azure.cosmos.call import Call, container_headers, partition_key, read_scope
+from local_azure.cosmos.call import Call, container_headers, parse_body, partition_key, read_scope
 from local_azure.cosmos.candidates import Scope
 from local_azure.cosmos.change_feed import FeedScope, read_changes
 from local_azure.cosmos.container import Container
 from local_azure.cosmos.documents import Outcome, check_document
-from local_azure.cosmos.errors import CROSS_PARTITION_NOT_SERVABLE, bad_request
+from local_azure.cosmos.errors import bad_request
 from local_azure.cosmos.http_server import Response
-from local_azure.cosmos.index_filling import IndexFilling
-from local_azure.cosmos.indexing import check_order
 from local_azure.cosmos.partition_key import PartitionKey
-from local_azure.cosmos.query import QueryRunner
-from local_azure.cosmos.query_metrics import execution_metrics, index_use
-from local_azure.cosmos.query_plan import query_plan
+from local_azure.cosmos.query_requests import QueryRequests, feed_body
 from local_azure.cosmos.ranges import describe, range_index
-from local_azure.cosmos.sql.select import Select, compile_text
 
 _RANGES_ETAG = b'"1"'
 _MAX_FEED_ITEMS = 1000
 _DEFAULT_FEED_ITEMS = 100
-
-
-def _parse(call: Call) -> Any:
-    try:
-        return orjson.loads(call.request.body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request("The request body is not valid JSON.") from error
 
 
 def _respond(call: Call, container: Container, key: PartitionKey, outcome: Outcome) -> Response:
@@ -56,9 +43,9 @@ def _point(call: Call, container: Container) -> Response:
     if method == "GET":
         outcome = documents.read(container, key, item_id, conditions)
     elif method == "PUT":
-        outcome = documents.replace(container, key, item_id, check_document(_parse(call)), conditions)
+        outcome = documents.replace(container, key, item_id, check_document(parse_body(call)), conditions)
     elif method == "PATCH":
-        outcome = documents.patch(container, key, item_id, _parse(call), conditions)
+        outcome = documents.patch(container, key, item_id, parse_body(call), conditions)
     else:
         outcome = documents.delete(container, key, item_id, conditions)
     return _respond(call, container, key, outcome)
@@ -66,7 +53,7 @@ def _point(call: Call, container: Container) -> Response:
 
 def _write(call: Call, container: Container) -> Response:
     key = partition_key(call, container)
-    document = check_document(_parse(call))
+    document = check_document(parse_body(call))
     if call.operation == "upsert":
         outcome = documents.upsert(container, key, document, call.conditions())
     else:
@@ -79,31 +66,6 @@ def _batch(call: Call, container: Container) -> Response:
     minimal = call.header(b"prefer") == b"return=minimal"
     status, body, charge = run_batch(container, key, call.request.body, minimal=minimal)
     return Response(status, container_headers(call, container, charge, key), body)
-
-
-def _query_text(call: Call) -> tuple[Select, dict[str, Any]]:
-    body = _parse(call)
-    if not isinstance(body, dict) or not isinstance(body.get("query"), str):
-        raise bad_request("A query request is a JSON object with 'query' and 'parameters'.")
-    parameters = body.get("parameters") or []
-    if not all(isinstance(entry, dict) and "name" in entry for entry in parameters):
-        raise bad_request("Query parameters are objects with 'name' and 'value'.")
-    return compile_text(body["query"]), {entry["name"]: entry.get("value") for entry in parameters}
-
-
-def _plan(call: Call, container: Container) -> Response:
-    select, parameters = _query_text(call)
-    check_order(container.definition["indexingPolicy"], select)
-    body = orjson.dumps(query_plan(container, select, parameters))
-    return Response(200, container_headers(call, container, 0.0, None), body)
-
-
-def _feed_body(container: Container, documents: list[bytes]) -> bytes:
-    return b'{"_rid":"%b","Documents":[%b],"_count":%d}' % (
-        container.rid_text,
-        b",".join(documents),
-        len(documents),
-    )
 
 
 def _change_feed(call: Call, container: Container) -> Response:
@@ -127,7 +89,7 @@ def _change_feed(call: Call, container: Container) -> Response:
     headers.append((b"etag", page.etag.encode()))
     if not page.documents:
         return Response(304, headers)
-    return Response(200, headers, _feed_body(container, page.documents))
+    return Response(200, headers, feed_body(container, page.documents))
 
 
 def _ranges(call: Call, container: Container) -> Response:
@@ -143,10 +105,8 @@ def _ranges(call: Call, container: Container) -> Response:
 class ItemRequests:
     """Answers calls about the items of a container."""
 
-    def __init__(self, filling: IndexFilling, *, strict: bool) -> None:
-        self.filling = filling
-        self.strict = strict
-        self.queries = QueryRunner()
+    def __init__(self, queries: QueryRequests) -> None:
+        self.queries = queries
 
     def answer(self, call: Call, container: Container) -> Response | Awaitable[Response]:
         operation = call.operation
@@ -159,55 +119,9 @@ class ItemRequests:
         if operation == "change_feed":
             return _change_feed(call, container)
         if operation == "query_plan":
-            return _plan(call, container)
+            return self.queries.plan(call, container)
         if operation == "pkranges":
             return _ranges(call, container)
         if operation == "read_feed":
-            scope = read_scope(call, container) or Scope(None, "", "FF")
-            return self._run(call, container, compile_text("SELECT * FROM c"), {}, scope)
-        return self._query(call, container)
-
-    def _query(self, call: Call, container: Container) -> Response | Awaitable[Response]:
-        select, parameters = _query_text(call)
-        scope = read_scope(call, container) or self._whole_container(call)
-        check_order(container.definition["indexingPolicy"], select)
-        if scope.key is None:
-            self.filling.ensure(container, select)
-        return self._run(call, container, select, parameters, scope)
-
-    async def _run(
-        self, call: Call, container: Container, select: Select, parameters: dict[str, Any], scope: Scope
-    ) -> Response:
-        continuation = call.header(b"x-ms-continuation")
-        page = await self.queries.run(
-            container,
-            select,
-            parameters,
-            scope,
-            page_size=call.number(b"x-ms-max-item-count", 0),
-            continuation=continuation.decode("latin-1") if continuation else None,
-        )
-        headers = container_headers(call, container, page.charge, scope)
-        headers.append((b"x-ms-item-count", b"%d" % len(page.documents)))
-        if call.flag(b"x-ms-documentdb-populatequerymetrics"):
-            headers.append((b"x-ms-documentdb-query-metrics", execution_metrics(page)))
-        if call.flag(b"x-ms-cosmos-populateindexmetrics"):
-            headers.append((b"x-ms-cosmos-index-utilization", index_use(select)))
-        if page.continuation is not None:
-            headers.append((b"x-ms-continuation", page.continuation.encode()))
-        return Response(200, headers, _feed_body(container, page.documents))
-
-    def _whole_container(self, call: Call) -> Scope:
-        if not call.flag(b"x-ms-documentdb-query-enablecrosspartition"):
-            raise bad_request(
-                "Cross partition query is required but disabled. Please set "
-                "x-ms-documentdb-query-enablecrosspartition to true, specify x-ms-documentdb-partitionkey, "
-                "or revise your query to avoid this exception."
-            )
-        if self.strict:
-            raise bad_request(
-                "The provided cross partition query can not be directly served by the gateway. This is a first chance "
-                "(internal) exception that all newer clients will know how to handle gracefully.",
-                CROSS_PARTITION_NOT_SERVABLE,
-            )
-        return Scope(None, "", "FF")
+            return self.queries.read_all(call, container)
+        return self.queries.answer(call, container)

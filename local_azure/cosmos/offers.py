@@ -39,8 +39,10 @@ def _checked(throughput: Any) -> int:
 
 def _autoscale(settings: Any) -> Offer:
     most = settings.get("maxThroughput") if isinstance(settings, dict) else None
-    if type(most) is not int or most % _AUTOSCALE_STEP or not _AUTOSCALE_STEP <= most <= _MAX:
-        raise bad_request(f"The maximum throughput of autoscale must be a multiple of {_AUTOSCALE_STEP}.")
+    if type(most) is not int or most < _AUTOSCALE_STEP:
+        raise bad_request(f"Requested throughput {most} is less than required minimum throughput {_AUTOSCALE_STEP}.")
+    if most % _AUTOSCALE_STEP or most > _MAX:
+        raise bad_request(f"Autoscale throughput goes in steps of {_AUTOSCALE_STEP} up to {_MAX}.")
     return {"offerThroughput": most // 10, "offerAutopilotSettings": settings}
 
 

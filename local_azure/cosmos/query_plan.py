@@ -12,6 +12,8 @@ import orjson
 
 from local_azure.cosmos.container import Container
 from local_azure.cosmos.errors import bad_request
+from local_azure.cosmos.partition_key import PartitionKey
+from local_azure.cosmos.path_index import Path
 from local_azure.cosmos.sql.prefilter import constant_of, necessary_conditions
 from local_azure.cosmos.sql.select import Select
 from local_azure.cosmos.sql.tree import AGGREGATES, Call, Query
@@ -78,18 +80,33 @@ def _rewrite_plain(query: Query, take: int | None) -> str:
     return f"SELECT {distinct}VALUE {_payload(query)}{_tail(query, take)}"
 
 
-def _ranges(container: Container, select: Select, p: dict[str, Any]) -> list[dict[str, Any]]:
-    """The part of the hash space a query can find something in: one key when WHERE fixes it."""
+def fixed_key(container: Container, select: Select, p: dict[str, Any]) -> PartitionKey | None:
+    """The only partition key a query can find something in, when its condition names one."""
     sources = select.query.sources
-    if not sources or sources[0].value is not None or container.key.hierarchical:
-        return [_FULL_RANGE]
+    if not sources or sources[0].value is not None:
+        return None
+    values: dict[Path, Any] = {}
     for group in necessary_conditions(select.query.where, sources[0].alias):
-        if len(group) == 1 and group[0].operator == "=" and group[0].path == container.key.paths[0]:
+        if len(group) == 1 and group[0].operator == "=" and group[0].path in container.key.paths:
             value = constant_of(group[0].constants[0], p)
             if value is None or type(value) in (str, int, float, bool):
-                epk = container.key.key_for([value]).epk
-                return [{"min": epk, "max": epk, "isMinInclusive": True, "isMaxInclusive": True}]
-    return [_FULL_RANGE]
+                values[group[0].path] = value
+    if len(values) < len(container.key.paths):
+        return None
+    return container.key.key_for([values[path] for path in container.key.paths])
+
+
+def _ranges(container: Container, select: Select, p: dict[str, Any]) -> list[dict[str, Any]]:
+    key = fixed_key(container, select, p)
+    if key is None:
+        return [_FULL_RANGE]
+    return [{"min": key.epk, "max": key.epk, "isMinInclusive": True, "isMaxInclusive": True}]
+
+
+def needs_client(select: Select) -> bool:
+    """Whether results of several ranges must be merged by the client; the service serves other queries itself."""
+    query = select.query
+    return not select.is_streaming or query.top is not None or query.limit is not None
 
 
 def _check_supported(select: Select) -> None:

@@ -7,10 +7,10 @@ from urllib.parse import quote
 import orjson
 
 from local_azure.cosmos import request_units
-from local_azure.cosmos.call import Call, common_headers, partition_key
+from local_azure.cosmos.call import Call, common_headers, parse_body, partition_key
 from local_azure.cosmos.catalog import Catalog, Database, describe_container
 from local_azure.cosmos.container import Container
-from local_azure.cosmos.errors import CosmosError, bad_request
+from local_azure.cosmos.errors import CosmosError
 from local_azure.cosmos.http_server import Response
 from local_azure.cosmos.offers import Offers, offer_of_headers
 from local_azure.cosmos.sql.select import compile_text
@@ -59,18 +59,11 @@ def _answer(call: Call, status: int, resource: dict[str, Any] | None = None) -> 
     return Response(status, headers, orjson.dumps(resource))
 
 
-def _parse(call: Call) -> Any:
-    try:
-        return orjson.loads(call.request.body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request("The request body is not valid JSON.") from error
-
-
 def _select(call: Call, resources: list[dict[str, Any]]) -> list[Any]:
     """The resources a list or query request asks for."""
     if call.request.method == "GET":
         return resources
-    body = _parse(call)
+    body = parse_body(call)
     select = compile_text(body["query"])
     parameters = {entry["name"]: entry["value"] for entry in body.get("parameters") or []}
     collector = select.collector(parameters)
@@ -93,6 +86,7 @@ class ResourceRequests:
             ("dbs", "*", "colls"): self._containers,
             ("dbs", "*", "colls", "*"): self._container,
             ("dbs", "*", "colls", "*", "operations", "partitionkeydelete"): self._delete_partition,
+            ("dbs", "*", "colls", "*", "conflicts"): self._conflicts,
             ("offers",): self._offers,
             ("offers", "*"): self._offer,
         }
@@ -125,7 +119,9 @@ class ResourceRequests:
 
     def _databases(self, call: Call) -> Response:
         if self._is_create(call):
-            return _answer(call, 201, self.catalog.create_database(_parse(call), self._offer_asked(call)).describe())
+            return _answer(
+                call, 201, self.catalog.create_database(parse_body(call), self._offer_asked(call)).describe()
+            )
         return self._list(call, "Databases", [database.describe() for database in self.catalog.databases.values()])
 
     def _database(self, call: Call) -> Response:
@@ -140,7 +136,7 @@ class ResourceRequests:
     def _containers(self, call: Call) -> Response:
         database = self.catalog.database(call.parts[1])
         if self._is_create(call):
-            container = self.catalog.create_container(database, _parse(call), offer=self._offer_asked(call))
+            container = self.catalog.create_container(database, parse_body(call), offer=self._offer_asked(call))
             return self._describe(call, 201, database, container)
         resources = [describe_container(container) for container in database.containers.values()]
         return self._list(call, "DocumentCollections", resources, database.rid)
@@ -166,7 +162,7 @@ class ResourceRequests:
         if call.request.method == "GET":
             return self._describe(call, 200, database, container)
         if call.request.method == "PUT":
-            self.catalog.replace_container(container, _parse(call))
+            self.catalog.replace_container(container, parse_body(call))
             return self._describe(call, 200, database, container)
         if call.request.method == "DELETE":
             self.catalog.delete_container(database, container)
@@ -178,10 +174,14 @@ class ResourceRequests:
         container.remove_partition(partition_key(call, container))
         return _answer(call, 200)
 
+    def _conflicts(self, call: Call) -> Response:
+        # One region, so there is nothing that could conflict.
+        return self._list(call, "Conflicts", [], self.catalog.container(call.parts[1], call.parts[3]).rid)
+
     def _offers(self, call: Call) -> Response:
         return self._list(call, "Offers", self.offers.all())
 
     def _offer(self, call: Call) -> Response:
         if call.request.method == "PUT":
-            return _answer(call, 200, self.offers.replace(call.parts[1], _parse(call)))
+            return _answer(call, 200, self.offers.replace(call.parts[1], parse_body(call)))
         return _answer(call, 200, self.offers.read(call.parts[1]))

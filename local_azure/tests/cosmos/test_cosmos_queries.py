@@ -1,7 +1,8 @@
 """Queries through the real SDK: in one partition and, in strict mode, across two ranges."""
 
+import aiohttp
 import pytest
-from azure.cosmos import exceptions
+from azure.cosmos import CosmosClient, exceptions
 
 SWEEP = (
     "SELECT c.id, c.partitionKey FROM c WHERE c.type = 'notification' AND (c.deliveries.email.wakeAt <= @now "
@@ -95,6 +96,53 @@ async def test_pages_of_a_partition_resume_in_a_new_iterator(filled):
 
     assert len(first) == 3
     assert sorted(first + following) == list(range(1, 40, 4))
+
+
+async def test_pages_across_ranges_resume_in_a_new_iterator(filled):
+    query = "SELECT VALUE c.n FROM c WHERE c.n >= 0"
+    pages = filled.query_items(query, max_item_count=3).by_page()
+    found = [n async for n in await anext(pages)]
+    while pages.continuation_token:
+        pages = filled.query_items(query, max_item_count=3).by_page(pages.continuation_token)
+        found += [n async for n in await anext(pages)]
+
+    assert sorted(found) == list(range(40))
+
+
+async def test_only_queries_that_need_merging_ask_for_a_plan(filled, emulator):
+    async with aiohttp.ClientSession(emulator.url) as http:
+
+        async def calls(query):
+            await http.post("/_emulator/stats/reset")
+            await run(filled, query)
+            report = await (await http.get("/_emulator/stats")).json()
+            return {entry["operation"]: entry["requests"] for entry in report["operations"]}
+
+        assert await calls("SELECT c.id FROM c WHERE c.n > 100") == {"query": 1}
+        assert await calls("SELECT c.id FROM c WHERE c.pk = 'p1' AND c.n > 1") == {"query": 1}
+        planned = await calls("SELECT c.id FROM c ORDER BY c.n")
+        assert (planned["query_plan"], planned["query"]) == (1, 3)
+
+
+def test_a_condition_on_the_key_needs_no_permission_to_cross_partitions(emulator, account_key, filled):
+    with CosmosClient(emulator.url, account_key) as client:
+        container = client.get_database_client("tests").get_container_client(filled.id)
+
+        rows = list(container.query_items("SELECT VALUE c.n FROM c WHERE c.pk = 'p3' ORDER BY c.n"))
+
+    assert rows == list(range(3, 40, 4))
+
+
+async def test_diagnostics_of_a_query(filled):
+    rows = filled.query_items(
+        "SELECT * FROM c WHERE c.n = 5", partition_key="p1", populate_query_metrics=True, populate_index_metrics=True
+    )
+
+    assert len([row async for row in rows]) == 1
+    headers = filled.client_connection.last_response_headers
+    metrics = dict(entry.split("=") for entry in headers["x-ms-documentdb-query-metrics"].split(";"))
+    assert (metrics["retrievedDocumentCount"], metrics["outputDocumentCount"]) == ("10", "1")
+    assert "/n/?" in [entry["IndexSpec"] for entry in headers["x-ms-cosmos-index-utilization"]["UtilizedSingleIndexes"]]
 
 
 async def test_ordered_pages_of_a_partition(filled):
