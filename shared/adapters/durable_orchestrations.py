@@ -79,7 +79,12 @@ class DurableOutcomeWaiter:
         pause = _FIRST_LOOK_SECONDS
         while (left := deadline - loop.time()) > 0:
             await asyncio.sleep(min(pause, left))
-            status = await self._client.get_status(waiter_id(tracking_id))
+            try:
+                status = await self._client.get_status(waiter_id(tracking_id))
+            except Exception:
+                # It is accepted and on its way; that nobody can say how it went is no failure of the request.
+                logger.exception("Waiting was given up", extra={"tracking_id": tracking_id})
+                return False
             if status is not None and status.runtime_status is not None and status.runtime_status.name not in _ALIVE:
                 return bool(status.output == "settled")
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
