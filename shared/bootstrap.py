@@ -13,6 +13,7 @@ from functools import cache, partial
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
 from shared.adapters.cosmos_client import CosmosDatabase
+from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CosmosNotificationStore
 from shared.adapters.entra_tokens import EntraTokens
 from shared.adapters.guarded_destinations import GuardedClient, check_url
@@ -20,10 +21,11 @@ from shared.adapters.http_client import AiohttpClient
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.adapters.secret_box import SecretBox
 from shared.adapters.service_bus_publisher import ServiceBusPublisher
+from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.services import Services
 from shared.ports import Provider, ReceiptSource
 from shared.providers import configured_providers
-from shared.settings import Settings, read_settings
+from shared.settings import Settings, positive_number, read_settings
 
 _OBJECTS_BEFORE_COLLECTION = 50_000
 
@@ -81,8 +83,15 @@ def build_services(settings: Settings) -> Services:
         callback_client=guarded,
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
         bucket_secret=settings.bucket_secret,
+        limits=ProviderLimits(CosmosLeases(database), _call_limits(providers, settings)),
         patience=settings.patience,
     )
+
+
+def _call_limits(providers: tuple[Provider, ...], settings: Settings) -> dict[str, float]:
+    """Calls a second for each provider whose ``<NAME>_CALLS_PER_SECOND`` is set, from all processes together."""
+    named = {provider.name: f"{provider.name.upper()}_CALLS_PER_SECOND" for provider in providers}
+    return {name: positive_number(settings.raw, setting) for name, setting in named.items() if setting in settings.raw}
 
 
 def _receipt_sources(providers: tuple[Provider, ...]) -> dict[str, ReceiptSource]:

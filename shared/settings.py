@@ -69,14 +69,21 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _seconds(environment: Mapping[str, str], name: str, default: timedelta) -> timedelta:
-    text = environment.get(name)
-    if text is None:
-        return default
+def positive_number(environment: Mapping[str, str], name: str) -> float:
+    """The setting as a number above 0. Raises ValueError, which names it."""
     try:
-        seconds = float(text)
+        number = float(environment[name])
     except ValueError as error:
-        raise ValueError(f"the setting {name} is not a number of seconds") from error
+        raise ValueError(f"the setting {name} is not a number") from error
+    if not 0 < number < float("inf"):
+        raise ValueError(f"the setting {name} is not above 0")
+    return number
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: timedelta) -> timedelta:
+    if name not in environment:
+        return default
+    seconds = positive_number(environment, name)
     if not 0 < seconds <= timedelta(days=1).total_seconds():
         raise ValueError(f"the setting {name} is not between 0 and 86400 seconds")
     return timedelta(seconds=seconds)

@@ -33,6 +33,7 @@ from shared.domain.status import DeliveryStatus
 from shared.domain.verdict import Situation, Verdict
 from shared.pipeline.announce import publish_status
 from shared.pipeline.dead_letters import dead_letter
+from shared.pipeline.pacing import Pace, reserve_turns
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
 from shared.ports import OutboundMessage, Provider
@@ -52,7 +53,10 @@ async def deliver(chunk: Chunk, services: Services) -> None:
     async with services.bulkhead.room_for(len(chunk.items), chunk.channel):
         claim_id = uuid4().hex
         # A claim's holder is told that it holds it however often it asks, so nothing may be asked for twice.
-        wanted = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
+        distinct = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
+        wanted, pace = await reserve_turns(chunk, distinct, services.providers[chunk.channel][0].name, services)
+        if not wanted:
+            return
         answers = await while_store_is_away(
             lambda: services.notifications.claim(
                 chunk.partition_key,
@@ -64,14 +68,16 @@ async def deliver(chunk: Chunk, services: Services) -> None:
             services.patience.store,
         )
         claimed = [answer.notification for answer in answers if isinstance(answer, Claimed)]
-        await _attempt_all(chunk, claimed, claim_id, services)
+        await _attempt_all(chunk, claimed, claim_id, pace, services)
         # Last, since it fails when the broker is away, and what is claimed and not attempted would be in doubt.
         await _announce_known(chunk, [answer for answer in answers if isinstance(answer, NotClaimed)], services)
 
 
-async def _attempt_all(chunk: Chunk, claimed: Sequence[Notification], claim_id: str, services: Services) -> None:
+async def _attempt_all(
+    chunk: Chunk, claimed: Sequence[Notification], claim_id: str, pace: Pace, services: Services
+) -> None:
     pending = {
-        asyncio.create_task(_attempt(notification, chunk.channel, claim_id, services)) for notification in claimed
+        asyncio.create_task(_attempt(notification, chunk.channel, claim_id, pace, services)) for notification in claimed
     }
     failure: PublishFailed | StoreUnavailable | None = None
     try:
@@ -108,11 +114,11 @@ async def _record(results: Sequence[tuple[Notification, Outcome]], chunk: Chunk,
 
 
 async def _attempt(
-    notification: Notification, channel: str, claim_id: str, services: Services
+    notification: Notification, channel: str, claim_id: str, pace: Pace, services: Services
 ) -> tuple[Notification, Outcome]:
     delivery = notification.deliveries[channel]
     provider = services.providers[channel][0]
-    result = await _try_once(notification, delivery, provider, services)
+    result = await _try_once(notification, delivery, provider, pace, services)
     # What went well is in the store and in the metrics; a line for each would cost more than the delivery.
     level = logging.DEBUG if result.status in _WENT_WELL else logging.INFO
     logger.log(
@@ -139,12 +145,15 @@ async def _attempt(
     )
 
 
-async def _try_once(notification: Notification, delivery: Delivery, provider: Provider, services: Services) -> Verdict:
+async def _try_once(
+    notification: Notification, delivery: Delivery, provider: Provider, pace: Pace, services: Services
+) -> Verdict:
     attempt = delivery.attempts[-1]
     if notification.expires_at and services.clock.now() >= notification.expires_at:
         return Verdict(DeliveryStatus.EXPIRED, attempt)
     try:
         content = await _content(notification, delivery, services)
+        await pace.turn()
         answer = await provider.send(
             OutboundMessage(attempt.id, delivery.channel, delivery.address, content, notification.category.value)
         )

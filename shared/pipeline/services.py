@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.pipeline.bulkhead import Bulkhead
+from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.recently import Recently
 from shared.ports import (
     CallbackEndpointStore,
@@ -62,6 +63,7 @@ class Services:
     callback_client: HttpClient
     check_destination: Callable[[str], None]
     bucket_secret: bytes = field(repr=False)
+    limits: ProviderLimits | None = None
     patience: Patience = field(default_factory=Patience)
     bulkhead: Bulkhead = field(default_factory=Bulkhead)
     recently_fired: Recently = field(default_factory=Recently)
