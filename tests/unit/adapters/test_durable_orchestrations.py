@@ -32,7 +32,7 @@ class Status:
 class Client:
     """A DurableOrchestrationClient with one instance, in the states it is told, one look after the other."""
 
-    def __init__(self, *states: Status | None | Exception, start: Exception | None = None) -> None:
+    def __init__(self, *states: Status | Exception | None, start: Exception | None = None) -> None:
         self._states = list(states)
         self._start = start
         self.started: list[tuple[str, str, Any]] = []

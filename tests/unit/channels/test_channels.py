@@ -1,0 +1,90 @@
+import json
+
+import pytest
+
+from shared.channels import CHANNELS
+from shared.domain.address import DeviceToken, EmailAddress, PhoneNumber
+from shared.domain.channel import AddressProblem, Recipient
+from shared.domain.content import EmailContent, PushContent, SmsContent, WebhookContent
+
+EMAIL, SMS, PUSH, WEBHOOK = (CHANNELS[name] for name in ("email", "sms", "push", "webhook"))
+
+
+@pytest.mark.parametrize(
+    "mailbox",
+    ["a@b.de", "ada.lovelace+tag@sub.example.co", "o'brien@example.com", "1@2.example", "a" * 64 + "@example.com"],
+)
+def test_an_ordinary_mailbox_is_an_address(mailbox: str) -> None:
+    assert EMAIL.address(Recipient(email=mailbox)) == EmailAddress(mailbox)
+
+
+@pytest.mark.parametrize(
+    "mailbox",
+    [
+        "", "a", "@b.de", "a@", "a@b", "a@@b.de", "a b@c.de", ".a@b.de", "a.@b.de", "a..b@c.de", "a@-b.de", "a@b-.de",
+        "a@b.d", "a@b..de", "a@b.de.", "a@[127.0.0.1]", '"a"@b.de', "a@b.de\n", "\na@b.de", "a@b.de\r\nBcc: c@d.de",
+        "a@b.de,c@d.de", "Ada <a@b.de>", "ä@b.de", "a@ä.de", "a\x00@b.de", "a" * 65 + "@b.de", "a@" + "b" * 64 + ".de",
+        "a@" + ".".join(["b" * 60] * 5) + ".de",
+    ],
+)  # fmt: skip
+def test_what_is_no_mailbox_is_refused(mailbox: str) -> None:
+    with pytest.raises(AddressProblem) as refused:
+        EMAIL.address(Recipient(email=mailbox))
+
+    assert refused.value.pointer == "/recipient/email"
+
+
+@pytest.mark.parametrize("number", ["+4915112345678", "+12025550123", "+8613800138000"])
+def test_an_e164_number_is_an_address(number: str) -> None:
+    assert SMS.address(Recipient(phone=number)) == PhoneNumber(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["", "4915112345678", "+0491511234567", "+49 151 1234567", "+49-151", "+1", "+1234567890123456", "+49151x",
+     "++4915112345678", "+4915112345678\n", "+\u0664\u0669151123456"],
+)  # fmt: skip
+def test_what_is_no_e164_number_is_refused(number: str) -> None:
+    with pytest.raises(AddressProblem):
+        SMS.address(Recipient(phone=number))
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\nb", "ä", "a\x7f", "x" * 4097])
+def test_a_token_that_could_not_travel_in_a_header_is_refused_where_it_stands(token: str) -> None:
+    devices = (DeviceToken("fcm", "good"), DeviceToken("apns", token))
+
+    with pytest.raises(AddressProblem) as refused:
+        PUSH.address(Recipient(device_tokens=devices))
+
+    assert refused.value.pointer == "/recipient/deviceTokens/1/token"
+
+
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=lambda channel: channel.name)
+def test_a_recipient_without_the_channels_address_is_refused(channel: object) -> None:
+    with pytest.raises(AddressProblem):
+        channel.address(Recipient(customer_id="c"))  # type: ignore[attr-defined]
+
+
+def test_an_email_is_composed_with_its_subject_on_one_line() -> None:
+    parts = {"email.subject.txt": "\n Your \r\n order \t 7 \n", "email.body.txt": "t", "email.body.html": "<p>h</p>"}
+
+    assert EMAIL.compose(parts, "id", {}) == EmailContent("Your order 7", "t", "<p>h</p>")
+
+
+def test_sms_and_push_lose_the_white_space_around_them() -> None:
+    assert SMS.compose({"sms.txt": "\n hi \n"}, "id", {}) == SmsContent("hi")
+    assert PUSH.compose({"push.title.txt": " t\n", "push.body.txt": "\nb "}, "id", {}) == PushContent("t", "b")
+
+
+def test_a_webhooks_content_is_the_data_itself() -> None:
+    content = WEBHOOK.compose({}, "order-confirmation", {"a": "ü", "n": [1, None]})
+
+    assert isinstance(content, WebhookContent)
+    assert json.loads(content.body) == {"type": "order-confirmation", "data": {"a": "ü", "n": [1, None]}}
+
+
+def test_content_that_can_not_go_out_is_refused() -> None:
+    assert EMAIL.refuses(EmailContent("a\r\nBcc: x", "t")) is not None
+    assert EMAIL.refuses(EmailContent("Größe ✓", "t\nt")) is None
+    assert SMS.refuses(SmsContent("x" * 1601)) is not None
+    assert SMS.refuses(SmsContent("x" * 1600)) is None

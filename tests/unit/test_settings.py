@@ -1,0 +1,61 @@
+from datetime import timedelta
+
+import pytest
+
+from shared.pipeline.services import Patience
+from shared.settings import read_settings
+
+REQUIRED = {
+    "IDENTITY_ISSUER": "https://login.example",
+    "IDENTITY_AUDIENCE": "api://cns",
+    "IDENTITY_JWKS_URI": "https://login.example/keys",
+    "BUCKET_SECRET": "bucket-secret-value",
+    "CALLBACK_SECRETS_KEY": "callback-key-value",
+}
+
+
+def test_the_required_settings_are_enough() -> None:
+    settings = read_settings(REQUIRED)
+
+    assert settings.patience == Patience()
+    assert settings.allow_http_destinations is False
+    assert settings.cosmos.database == "cns"
+    assert settings.bucket_secret == b"bucket-secret-value"
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_setting_is_named(name: str, value: str | None) -> None:
+    environment = REQUIRED | ({name: value} if value is not None else {})
+    if value is None:
+        del environment[name]
+
+    with pytest.raises(ValueError, match=name):
+        read_settings(environment)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "86401", "nan", "inf", ""])
+def test_a_patience_that_makes_no_sense_is_refused_without_being_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="CLAIM_PATIENCE_SECONDS"):
+        read_settings(REQUIRED | {"CLAIM_PATIENCE_SECONDS": text})
+
+
+def test_patience_is_read_in_seconds() -> None:
+    settings = read_settings(REQUIRED | {"PUBLISH_PATIENCE_SECONDS": "0.5", "IN_DOUBT_PATIENCE_SECONDS": "90"})
+
+    assert settings.patience.publish == timedelta(seconds=0.5)
+    assert settings.patience.in_doubt == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"), [("true", True), ("TRUE", True), ("false", False), ("1", False), ("", False)]
+)
+def test_plain_http_is_allowed_only_by_the_word_true(text: str, allowed: bool) -> None:
+    assert read_settings(REQUIRED | {"ALLOW_HTTP_DESTINATIONS": text}).allow_http_destinations is allowed
+
+
+def test_secrets_do_not_show() -> None:
+    shown = repr(read_settings(REQUIRED))
+
+    assert "bucket-secret-value" not in shown
+    assert "callback-key-value" not in shown
