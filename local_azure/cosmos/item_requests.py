@@ -12,9 +12,9 @@ from local_azure.cosmos.batch import run_batch
 from local_azure.cosmos.call import Call, container_headers, parse_body, partition_key, read_scope
 from local_azure.cosmos.candidates import Scope
 from local_azure.cosmos.change_feed import FeedScope, read_changes
-from local_azure.cosmos.container import Container
+from local_azure.cosmos.container import MAX_ITEM_BYTES, Container
 from local_azure.cosmos.documents import Outcome, check_document
-from local_azure.cosmos.errors import bad_request
+from local_azure.cosmos.errors import bad_request, too_large
 from local_azure.cosmos.http_server import Response
 from local_azure.cosmos.partition_key import PartitionKey
 from local_azure.cosmos.query_requests import QueryRequests, feed_body
@@ -35,6 +35,13 @@ def _respond(call: Call, container: Container, key: PartitionKey, outcome: Outco
     return Response(outcome.status, headers, body)
 
 
+def _document(call: Call) -> dict[str, Any]:
+    # The limit also holds for the body as sent, with its escapes.
+    if len(call.request.body) > MAX_ITEM_BYTES:
+        raise too_large()
+    return check_document(parse_body(call))
+
+
 def _point(call: Call, container: Container) -> Response:
     key = partition_key(call, container)
     item_id, conditions, method = call.parts[5], call.conditions(), call.request.method
@@ -43,7 +50,7 @@ def _point(call: Call, container: Container) -> Response:
     if method == "GET":
         outcome = documents.read(container, key, item_id, conditions)
     elif method == "PUT":
-        outcome = documents.replace(container, key, item_id, check_document(parse_body(call)), conditions)
+        outcome = documents.replace(container, key, item_id, _document(call), conditions)
     elif method == "PATCH":
         outcome = documents.patch(container, key, item_id, parse_body(call), conditions)
     else:
@@ -53,7 +60,7 @@ def _point(call: Call, container: Container) -> Response:
 
 def _write(call: Call, container: Container) -> Response:
     key = partition_key(call, container)
-    document = check_document(parse_body(call))
+    document = _document(call)
     if call.operation == "upsert":
         outcome = documents.upsert(container, key, document, call.conditions())
     else:

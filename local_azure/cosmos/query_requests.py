@@ -86,7 +86,7 @@ class QueryRequests:
     def answer(self, call: Call, container: Container) -> Awaitable[Response]:
         asked = _understand(call, container)
         scope = read_scope(call, container)
-        if scope is None:
+        if scope is None and not needs_client(asked.select):
             key = fixed_key(container, asked.select, asked.parameters)
             scope = Scope(key, "", "FF") if key is not None else None
         if scope is None or scope.key is None:
