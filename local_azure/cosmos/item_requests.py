@@ -4,6 +4,7 @@ Takes a `Call` that names a container; gives a `Response`, or an awaitable of on
 """
 
 from collections.abc import Awaitable
+from typing import Any
 
 import orjson
 
