@@ -6,8 +6,9 @@ a repeated request after a crash commits what is missing and doubles nothing.
 """
 
 import asyncio
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from shared.contracts.field_errors import field_errors
 from shared.contracts.http_api import (
     MAX_BATCH_BODY_BYTES,
+    MAX_BODY_BYTES,
     BatchItemView,
     BatchView,
     SubmitBatch,
@@ -44,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 ITEMS_PER_BUCKET = 100  # operations in one transactional batch
 MAX_COMMIT_BYTES = 1_500_000  # of the 2 MiB a transactional batch may have, with room for what the store adds
+MAX_PROBLEM_BYTES = 300_000  # of the 2 MiB a document may have; as text inside JSON they can take four times as much
 _COMMITS_AT_ONCE = 4
 
 
@@ -150,7 +153,7 @@ def _parts(items: Sequence[JsonValue]) -> list[range]:
     """Which items are committed together, by their position and size alone: the same body always gives the same."""
     parts, start, part_bytes = [], 0, 0
     for index, item in enumerate(items):
-        size = len(orjson.dumps(item))
+        size = len(json.dumps(item, separators=(",", ":")))  # as the store's SDK sends it: "ä" takes six bytes
         if index - start == ITEMS_PER_BUCKET or (index > start and part_bytes + size > MAX_COMMIT_BYTES):
             parts.append(range(start, index))
             start, part_bytes = index, 0
@@ -187,10 +190,22 @@ async def _accept(
             batch_id=plan.batch_id,
             accepted=len(committed),
             rejected=len(items) - len(committed),
-            items=[view for view in views if view is not None],
+            items=list(_as_far_as_storable([view for view in views if view is not None])),
         ).to_json(),
         partial=len(committed) < len(items),
     )
+
+
+def _as_far_as_storable(views: Sequence[BatchItemView]) -> Iterator[BatchItemView]:
+    """The first problems in full and the others by their type alone, so that the answer fits in the key's record."""
+    left = MAX_PROBLEM_BYTES
+    for view in views:
+        left -= len(orjson.dumps(view.problem)) if view.problem else 0
+        if view.problem and left < 0:
+            brief = {name: view.problem[name] for name in ("type", "title", "status")}
+            yield view.model_copy(update={"problem": brief})
+        else:
+            yield view
 
 
 def _raise_when_nothing_was_accepted(
@@ -209,6 +224,8 @@ async def _plan_item(  # noqa: PLR0917 - one place, every fact
     services: Services,
     request: SubmitRequest,
 ) -> Notification:
+    if len(orjson.dumps(item)) > MAX_BODY_BYTES:
+        raise InvalidSubmission([FieldError("", f"is larger than {MAX_BODY_BYTES} bytes")], status=413)
     try:
         model = SubmitNotification.model_validate(item)
     except ValidationError as error:
