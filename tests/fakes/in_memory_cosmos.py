@@ -4,6 +4,7 @@ Behind the real CosmosNotificationStore, so that what the tests exercise are its
 of the SDK's exceptions. Queries are answered by what they are for, recognised by their text.
 """
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from copy import deepcopy
 from itertools import count
@@ -17,7 +18,8 @@ from tests.fakes.steps import Lost, StepsThrough
 
 MAX_PATCH_OPERATIONS = 10
 MAX_BATCH_OPERATIONS = 100
-_MISSING, _TAKEN, _CONDITION, _AWAY = 404, 409, 412, 503
+MAX_BYTES = 2 * 1024 * 1024  # of a document, and of a transactional batch
+_MISSING, _TAKEN, _CONDITION, _TOO_LARGE, _AWAY = 404, 409, 412, 413, 503
 
 
 class _Refused(Exception):
@@ -116,6 +118,8 @@ class InMemoryContainer:
         return self._put(place, body)
 
     def _put(self, place: tuple[str, str], body: dict[str, Any]) -> dict[str, Any]:
+        if len(json.dumps(body, allow_nan=False)) > MAX_BYTES:
+            raise _Refused(_TOO_LARGE)
         self.documents[place] = deepcopy(body) | {"_etag": str(next(self._etags))}
         return self.documents[place]
 
@@ -135,6 +139,8 @@ class InMemoryContainer:
         return self._put((partition, item), changed)
 
     def _batch(self, operations: Sequence[tuple[Any, ...]], partition: str) -> list[dict[str, Any]]:
+        if sum(len(json.dumps(arguments, allow_nan=False)) for _, arguments, *_ in operations) > MAX_BYTES:
+            raise CosmosBatchOperationError(0, {}, _TOO_LARGE, "too large", [])
         before = dict(self.documents)
         answers = []
         for index, (kind, arguments, *options) in enumerate(operations):

@@ -208,3 +208,39 @@ async def test_items_accepted_differently_the_second_time_are_neither_lost_nor_d
 
     promised = {item["trackingId"] for item in json.loads(done.answer)["items"] if "trackingId" in item}
     assert {n.tracking_id for n in world.notifications} == promised
+
+
+async def test_a_batch_that_is_mostly_nonsense_is_still_answered_and_replayed() -> None:
+    world = World()
+    nonsense = {f"field{n}{'x' * 100}": 1 for n in range(60)}
+
+    first = await _submit(world, [nonsense] * 999 + [a_body()], "k")
+    again = await _submit(world, [nonsense] * 999 + [a_body()], "k")
+
+    items = json.loads(first.answer)["items"]
+    assert (again.answer, again.replayed) == (first.answer, True)
+    assert len(items[0]["problem"]["errors"]) == 50
+    assert {item["problem"]["status"] for item in items[:999]} == {422}
+    assert len(world.notifications) == 1
+
+
+async def test_texts_in_any_script_fit_into_the_stores_commits() -> None:
+    world = World()
+    text = a_body(content={"email": {"subject": "s", "text": "漢字" * 8000}})
+    body = json.dumps({"notifications": [text] * 100}, ensure_ascii=False).encode()
+
+    done = await submit_batch(SubmitRequest(body), CALLER, world.services)
+
+    assert not done.partial
+
+
+async def test_an_item_may_be_as_large_as_a_single_request() -> None:
+    world = World()
+    content = {"webhook": {"x": "y" * 3_000_000}}
+    huge = a_body(channels=["webhook"], recipient={"webhookUrl": "https://a.example"}, content=content)
+
+    done = await _submit(world, [huge, a_body()], "k")
+
+    items = json.loads(done.answer)["items"]
+    assert items[0]["problem"]["status"] == 413
+    assert len(world.notifications) == 1
