@@ -1,92 +1,167 @@
 """A provider of all channels, and a consumer's callback receiver, that answers at once and remembers everything.
 
-Outside the service: it knows the vendors' request shapes and nothing of the app. Run as its own process:
-``python bench/fake_provider.py --port 9100``. ``GET /state`` tells what arrived, ``PUT /behaviour`` changes answers.
+Outside the service: it knows the vendors' request shapes and nothing of the app. It is the ledger that the bench and
+the campaign believe. Run as its own process: ``python -m bench.fake_provider --port 9100`` (or the file). A raw
+protocol over httptools, because its CPU time counts against what the machine has left for the service.
+
+``GET /counts`` {"calls", "notifications", "callbacks"}. ``GET /ledger?from=N`` [[attempt id, monotonic seconds], …]
+from the N-th call on. ``GET /state`` {"calls": {attempt id: count}, "callbacks": […]}. ``PUT /behaviour``
+{"status": 503, "delay": seconds, "channel": "email"}; each may be missing, and {} is health again. Everything else is
+a call.
 """
 
 import argparse
 import asyncio
-import json
 import signal
-import sys
+import time
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import uvicorn
+import httptools
+import orjson
+import uvloop
 
-
-class FakeProvider:
-    """Counts provider calls by attempt id, and keeps callbacks as they came."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.callbacks: list[tuple[str, str, str, str]] = []
-        self.behaviour: dict[str, Any] = {}
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        status, extra, answer = await self.answer(scope["method"], scope["path"], headers, body)
-        await send({"type": "http.response.start", "status": status, "headers": extra})
-        await send({"type": "http.response.body", "body": answer})
-
-    async def answer(
-        self, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        if method == "GET":
-            state = {"calls": self.calls, "callbacks": self.callbacks}
-            found = json.dumps(state if path == "/state" else {"ok": True}).encode()
-            return 200, [(b"content-type", b"application/json")], found
-        if method == "PUT":
-            self.behaviour = json.loads(body)
-            return 204, [], b""
-        if path.startswith("/callbacks"):
-            self.callbacks.append(
-                (headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"], body.decode())
-            )
-            return 204, [], b""
-        self.calls[attempt_id(path, headers, body)] += 1
-        if delay := self.behaviour.get("delay"):
-            await asyncio.sleep(delay)
-        if status := self.behaviour.get("status"):
-            return status, [], b"{}"
-        if path == "/v3/mail/send":
-            return 202, [(b"x-message-id", b"m1")], b""
-        if path.startswith("/2010-04-01"):
-            return 201, [(b"content-type", b"application/json")], b'{"sid":"SM1","status":"queued"}'
-        if "/messages" in path:
-            return 201, [(b"location", b"http://127.0.0.1/hub/messages/1-2-3?api-version=2020-06")], b""
-        return 200, [], b""
+_JSON = b"content-type: application/json\r\n"
 
 
 def attempt_id(path: str, headers: dict[str, str], body: bytes) -> str:
     """The attempt a provider call belongs to, from where each vendor's request carries it."""
     if path == "/v3/mail/send":
-        mail = json.loads(body)
+        mail = orjson.loads(body)
         return str((mail.get("custom_args") or mail["personalizations"][0]["custom_args"])["attempt_id"])
     if path.startswith("/2010-04-01"):
         callback = parse_qs(body.decode())["StatusCallback"][0]
         return parse_qs(urlsplit(callback).query)["attempt_id"][0]
     if "/messages" in path:
-        push = json.loads(body)
+        push = orjson.loads(body)
         return str(push.get("attempt_id") or push["message"]["data"]["attempt_id"])
     return headers["webhook-id"]
 
 
+class Ledger:
+    """Every provider call in order of arrival, every callback, and how to answer."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, float]] = []
+        self.notifications: set[str] = set()
+        self.callbacks: list[tuple[str, str, str, str]] = []
+        self.behaviour: dict[str, Any] = {}
+
+    def note(self, attempt: str) -> None:
+        self.calls.append((attempt, time.monotonic()))
+        self.notifications.add(attempt.rsplit(".", 2)[0])
+
+    def read(self, path: str, query: str) -> bytes:
+        """The answer to a GET."""
+        if path == "/ledger":
+            return orjson.dumps(self.calls[int(parse_qs(query).get("from", ["0"])[0]) :])
+        if path == "/state":
+            calls = Counter(attempt for attempt, _ in self.calls)
+            return orjson.dumps({"calls": calls, "callbacks": self.callbacks})
+        counts = {"calls": len(self.calls), "notifications": len(self.notifications), "callbacks": len(self.callbacks)}
+        return orjson.dumps(counts)
+
+    def ill(self, attempt: str) -> dict[str, Any]:
+        """The behaviour asked for, where it concerns the attempt's channel."""
+        channel = self.behaviour.get("channel")
+        return self.behaviour if channel is None or attempt.split(".")[-2] == channel else {}
+
+
+def accepted(path: str) -> bytes:
+    """What the vendor answers when it takes the message."""
+    if path == "/v3/mail/send":
+        return response(202, b"x-message-id: m1\r\n")
+    if path.startswith("/2010-04-01"):
+        return response(201, _JSON, b'{"sid":"SM1","status":"queued"}')
+    if "/messages" in path:
+        return response(201, b"location: http://127.0.0.1/hub/messages/1-2-3?api-version=2020-06\r\n")
+    return response(200)
+
+
+def response(status: int, headers: bytes = b"", body: bytes = b"") -> bytes:
+    return b"HTTP/1.1 %d -\r\n%bcontent-length: %d\r\n\r\n%b" % (status, headers, len(body), body)
+
+
+class Exchange(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._transport: Any = None
+        self._parser: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._url, self._headers, self._body = b"", dict[str, str](), b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._parser = httptools.HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.close()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        method, headers, body = self._parser.get_method(), self._headers, self._body
+        path, _, query = self._url.decode("latin-1").partition("?")
+        self._begin()
+        if method == b"GET":
+            self._answer(response(200, _JSON, self._ledger.read(path, query)))
+        elif method == b"PUT":
+            self._ledger.behaviour = orjson.loads(body)
+            self._answer(response(204))
+        elif path.startswith("/callbacks"):
+            signed = tuple(headers[f"webhook-{part}"] for part in ("id", "timestamp", "signature"))
+            self._ledger.callbacks.append((*signed, body.decode()))
+            self._answer(response(204))
+        else:
+            self._call(path, headers, body)
+
+    def _call(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        try:
+            attempt = attempt_id(path, headers, body)
+        except (LookupError, ValueError):
+            self._answer(response(400, body=b"no attempt id"))
+            return
+        self._ledger.note(attempt)
+        ill = self._ledger.ill(attempt)
+        answer = response(ill["status"], _JSON, b"{}") if ill.get("status") else accepted(path)
+        if ill.get("delay"):
+            asyncio.get_running_loop().call_later(ill["delay"], self._answer, answer)
+        else:
+            self._answer(answer)
+
+    def _answer(self, raw: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(raw)
+
+
+async def serve(port: int) -> None:
+    loop, ledger, stop = asyncio.get_running_loop(), Ledger(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = await loop.create_server(lambda: Exchange(ledger), "127.0.0.1", port, backlog=1024)
+    print(f"ready: fake provider on http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await stop.wait()
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=9100)
-    port = parser.parse_args().port
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(FakeProvider(), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvloop.run(serve(parser.parse_args().port))
 
 
 if __name__ == "__main__":
