@@ -1,0 +1,61 @@
+"""Seed 002, template service: POST /v1/templates/render, PostgreSQL behind a Redis cache of one hour.
+
+Rendering happens here, at accept, as the seed's data flow says ("Response: Rendered content").
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import orjson
+import redis.asyncio as redis
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from mail_template import MailRenderer
+from pydantic import BaseModel
+from seed002.config import CACHE_TTL_SECONDS, DATABASE_URL, REDIS_URL
+from seed002.internal_access import require_internal_secret
+
+_SELECT = "SELECT subject, body, html_body FROM templates WHERE template_key = $1"
+
+
+class RenderRequest(BaseModel):
+    """What to render."""
+
+    template_key: str
+    message_data: dict[str, Any]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with asyncpg.create_pool(DATABASE_URL, min_size=2, max_size=10) as pool, redis.from_url(REDIS_URL) as cache:
+        app.state.pool, app.state.cache, app.state.renderer = pool, cache, MailRenderer()
+        yield
+
+
+app = FastAPI(lifespan=_lifespan)
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@app.post("/v1/templates/render", dependencies=[Depends(require_internal_secret)])
+async def render(body: RenderRequest, request: Request) -> Response:
+    """Subject, text and HTML for the data given."""
+    parts = await _read_template(request, body.template_key)
+    rendered = request.app.state.renderer.render(parts, body.message_data)
+    return Response(orjson.dumps(rendered), media_type="application/json")
+
+
+async def _read_template(request: Request, key: str) -> dict[str, str]:
+    cache: redis.Redis = request.app.state.cache
+    stored = await cache.get(f"template:{key}")
+    if stored is None:
+        row = await request.app.state.pool.fetchrow(_SELECT, key)
+        if row is None:
+            raise HTTPException(404, "no such template")
+        stored = orjson.dumps(dict(row))
+        await cache.setex(f"template:{key}", CACHE_TTL_SECONDS, stored)
+    return dict(orjson.loads(stored))
