@@ -5,8 +5,8 @@ attempt is spent.
 """
 
 import asyncio
+import math
 import random
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,14 +46,18 @@ class _Account:
         self.limit = limit
         self.timetable = Timetable()
         self.lock = asyncio.Lock()
-        self.demand: list[tuple[float, int]] = []
+        self._demand = 0.0
+        self._demanded_at = 0.0
 
-    def ahead(self, now: float, wanted: int) -> int:
+    def note_demand(self, now: float, wanted: int) -> None:
+        """Remembers what was asked for, fading with time."""
+        self._demand = self._demand * math.exp((self._demanded_at - now) / _DEMAND_MEMORY_SECONDS) + wanted
+        self._demanded_at = now
+
+    def calls_to_lease(self, wanted: int) -> int:
         """How many calls to lease for ``wanted``: some more when the recent demand will use them."""
-        self.demand = [(at, count) for at, count in self.demand if at > now - _DEMAND_MEMORY_SECONDS]
-        self.demand.append((now, wanted))
-        recent = sum(count for _, count in self.demand) / _DEMAND_MEMORY_SECONDS
-        return max(wanted, int(recent * _AHEAD_SECONDS))
+        ahead = int(self._demand / _DEMAND_MEMORY_SECONDS * _AHEAD_SECONDS)
+        return min(max(wanted, ahead), max(1, int(_LONGEST_BLOCK_SECONDS / self.limit.interval)))
 
 
 class ProviderLimits:
@@ -62,7 +66,6 @@ class ProviderLimits:
     def __init__(self, leases: LeaseStore, limits: Mapping[str, float]) -> None:
         self._leases = leases
         self._accounts = {name: _Account(Limit(name, rate)) for name, rate in limits.items()}
-        self._shard: dict[str, int] = defaultdict(int)
 
     def is_limited(self, account: str) -> bool:
         """Whether calls to ``account`` must be reserved."""
@@ -73,19 +76,22 @@ class ProviderLimits:
         held = self._accounts[account]
         async with held.lock:
             now = await self._leases.now()
+            held.note_demand(now, wanted)
             slots = held.timetable.take(now, wanted, now + HORIZON_SECONDS)
             tries = held.limit.shards
             while len(slots) < wanted and tries > 0:
                 tries -= 1
-                if await self._lease(held, wanted - len(slots), now):
+                if await self._lease(held, wanted - len(slots)):
+                    now = await self._leases.now()
                     slots += held.timetable.take(now, wanted - len(slots), now + HORIZON_SECONDS)
             return Reservation(tuple(slots))
 
-    async def _lease(self, held: _Account, wanted: int, now: float) -> bool:
+    async def _lease(self, held: _Account, wanted: int) -> bool:
         limit = held.limit
         shard = random.randrange(limit.shards)  # noqa: S311 - spreads load, guards nothing
-        calls = min(held.ahead(now, wanted), max(1, int(_LONGEST_BLOCK_SECONDS / limit.interval)))
-        for size in dict.fromkeys((calls, min(wanted, calls), 1)):
+        calls = held.calls_to_lease(wanted)
+        for size in dict.fromkeys((calls, 1)):
+            now = await self._leases.now()
             start = await self._leases.lease(limit.account, shard, size * limit.interval, now, now + HORIZON_SECONDS)
             if start is not None:
                 held.timetable.add(Block(start, size, limit.interval))
