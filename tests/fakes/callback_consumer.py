@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.domain.errors import NotFound
+from shared.domain.errors import InDoubt, NotFound
 from shared.domain.identifiers import TenantId
 from shared.ports import CallbackEndpoint, HttpAnswer
 from tests.fakes.clock import START
+from tests.fakes.steps import Lost, StepsThrough
 
 SECRET = "whsec_" + "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 
@@ -54,11 +55,16 @@ class FakeCallbackClient:
     """Answers 204, or what ``answers`` says for a URL."""
 
     def __init__(self) -> None:
+        self.steps = StepsThrough()
         self.calls: list[Call] = []
         self.answers: dict[str, int | Exception] = {}
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
-        self.calls.append(Call(url, headers, body))
+        try:
+            async with self.steps.around("post to the consumer"):
+                self.calls.append(Call(url, headers, body))
+        except Lost as lost:
+            raise InDoubt("timeout") from lost
         answer = self.answers.get(url, 204)
         if isinstance(answer, Exception):
             raise answer

@@ -92,7 +92,7 @@ class World:
 
     def watch(self, steps: StepsThrough) -> None:
         """Every effect passes through ``steps`` from here on."""
-        self.steps = self.database.steps = self.publisher.steps = steps
+        self.steps = self.database.steps = self.publisher.steps = self.callback_client.steps = steps
         for provider in self.providers.values():
             provider.steps = steps
 
