@@ -228,6 +228,8 @@ class Catalog:
         name = topology["database"]
         database = self.databases.get(name) or self.create_database({"id": name})
         for entry in topology.get("containers", []):
+            if not isinstance(entry, dict) or not {"id", "partitionKey"} <= entry.keys():
+                raise bad_request(f"A container of the topology needs 'id' and 'partitionKey': {entry}")
             if entry["id"] in database.containers:
                 continue
             paths = entry["partitionKey"]

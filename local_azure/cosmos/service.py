@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 1.0
 _SWEEP_ROWS = 200
-_CHECKPOINT_SECONDS = 2.0
+_CHECKPOINT_SECONDS = 1.0
 
 
 class PortInUseError(Exception):
@@ -96,6 +96,7 @@ class Service:
             if self.store.connection.total_changes != written:
                 written = self.store.connection.total_changes
                 await asyncio.to_thread(self.store.checkpoint)
+                self.store.finish_checkpoint()
 
     async def stop(self) -> None:
         for server in self.servers:

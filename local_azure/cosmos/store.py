@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 SCHEMA_VERSION = 1
+_LONG_LOG_BYTES = 64 * 1024 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS databases(
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, rid TEXT NOT NULL, ts INTEGER NOT NULL,
@@ -87,6 +88,16 @@ class Store:
         """Moves the log into the file; safe to call from another thread."""
         with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=0)) as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def finish_checkpoint(self) -> None:
+        """Moves the tail of a long log too, so that the next write starts the log anew.
+
+        Under steady writing the checkpoint of the other thread never reaches the end; without this the log would grow
+        for ever. Only the last few pages are left, so it is short enough for the event loop.
+        """
+        log = self.path.with_name(self.path.name + "-wal")
+        if log.exists() and log.stat().st_size > _LONG_LOG_BYTES:
+            self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def close(self) -> None:
         self.connection.close()
