@@ -61,6 +61,8 @@ class SessionBacklog(Backlog):
             transfer_dead_letters=transfer_dead_letters,
         )
         self.sessions: dict[str, Session] = {}
+        self._held: dict[Receiver, Session] = {}
+        self._touched: set[Session] = set()
         self._waiters: deque[Waiter] = deque()
         for session_id, state, updated_at in context.store.load_sessions(numbering.entity):
             self.sessions[session_id] = Session(session_id, state=state, updated_at=updated_at)
@@ -97,7 +99,7 @@ class SessionBacklog(Backlog):
 
     def close_session(self, session: Session) -> None:
         """The holder is gone: its messages are available again, uncounted."""
-        session.holder, session.locked_until = None, 0
+        self._let_go(session)
         for message in self._unlock_all(session):
             self._return(message)
         self._offer(session)
@@ -136,9 +138,16 @@ class SessionBacklog(Backlog):
         return self.sessions.setdefault(session_id, Session(session_id))
 
     def grant(self, session: Session, holder: Receiver) -> None:
+        """Lock the session for `holder`."""
         session.holder = holder
+        self._held[holder] = session
         session.locked_until = self._context.clock.now_ms() + self.settings.lock_ms
         self._context.wake_at(session.locked_until)
+
+    def _let_go(self, session: Session) -> None:
+        if session.holder is not None:
+            del self._held[session.holder]
+        session.holder, session.locked_until = None, 0
 
     def _first_ready(self, session: Session) -> bool:
         while session.ready:
@@ -160,25 +169,26 @@ class SessionBacklog(Backlog):
     def _make_ready(self, message: Message) -> None:
         session = self._session(message.session_id or "")
         heapq.heappush(session.ready, message.sequence)
+        self._touched.add(session)
 
     def enlist(self, receiver: Receiver) -> None:
-        for session in self.sessions.values():
-            if session.holder is receiver:
-                self._pump_session(session)
-                return
+        session = self._held.get(receiver)
+        if session is not None:
+            self._pump_session(session)
 
     def dismiss(self, receiver: Receiver) -> None:
-        for session in list(self.sessions.values()):
-            if session.holder is receiver:
-                self.close_session(session)
+        session = self._held.get(receiver)
+        if session is not None:
+            self.close_session(session)
 
     def pump(self) -> None:
-        for session in list(self.sessions.values()):
-            if session.ready:
-                if session.holder is None:
-                    self._offer(session)
-                else:
-                    self._pump_session(session)
+        """Serve the sessions that got something since the last time."""
+        while self._touched:
+            session = self._touched.pop()
+            if session.holder is None:
+                self._offer(session)
+            else:
+                self._pump_session(session)
 
     def _pump_session(self, session: Session) -> None:
         now = self._context.clock.now_ms()
@@ -207,15 +217,14 @@ class SessionBacklog(Backlog):
 
     def run_due(self, now: int) -> int | None:
         """End session locks as well; the receiver that held the session is told."""
-        held = [(session, session.holder) for session in self.sessions.values() if session.holder is not None]
-        for session, loser in held:
+        for loser, session in list(self._held.items()):
             if session.locked_until <= now:
-                session.holder, session.locked_until = None, 0
+                self._let_go(session)
                 for message in self._unlock_all(session):
                     self._count_failure(message)
                 loser.session_lost()
                 self._offer(session)
-        ends = [session.locked_until for session, _ in held if session.holder is not None]
+        ends = [session.locked_until for session in self._held.values()]
         due = super().run_due(now)
         if due is not None:
             ends.append(due)

@@ -3,18 +3,14 @@
 Takes the text of a condition, gives a function from a message's content to True, False or None ("unknown").
 Grammar: comparison, AND/OR/NOT, [NOT] LIKE with ESCAPE, [NOT] IN, IS [NOT] NULL, EXISTS(property), + - * / %, user
 properties and `sys.` properties; property names are case-insensitive
-(https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter). Assumed, not checked
-against the service: values of different kinds compare as unknown, strings compare case-sensitively.
+(https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter).
 """
 
-import operator
 import re
-from collections.abc import Callable
 from typing import Any
 
-from local_azure.servicebus.message import Content
-
-Expression = Callable[[Content], Any]
+from local_azure.servicebus import sql_logic as logic
+from local_azure.servicebus.sql_logic import Expression, SqlError
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>0[xX][0-9a-fA-F]+|\d+\.\d*(?:[eE][+-]?\d+)?|\.\d+|\d+(?:[eE][+-]?\d+)?)"
@@ -24,177 +20,6 @@ _TOKEN = re.compile(
     r"|(?P<sign><>|!=|<=|>=|[-+*/%=<>(),.]))"
 )
 _KEYWORDS = {"AND", "OR", "NOT", "LIKE", "ESCAPE", "IN", "IS", "NULL", "EXISTS", "TRUE", "FALSE"}
-_SYSTEM_PROPERTIES = {
-    "messageid": 0,
-    "to": 2,
-    "label": 3,
-    "subject": 3,
-    "replyto": 4,
-    "correlationid": 5,
-    "contenttype": 6,
-    "sessionid": 10,
-    "replytosessionid": 12,
-}
-_COMPARISONS = {
-    "=": operator.eq,
-    "<>": operator.ne,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_ARITHMETIC = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": operator.mod,
-}
-
-
-class SqlError(ValueError):
-    """A filter definition that is not understood."""
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, (int, float)):
-        return "number"
-    return type(value).__name__
-
-
-def _user_property(name: str) -> Expression:
-    folded = name.casefold()
-
-    def read(content: Content) -> Any:
-        properties = content.application_properties
-        if name in properties:
-            return properties[name]
-        return next((value for key, value in properties.items() if str(key).casefold() == folded), None)
-
-    return read
-
-
-def _system_property(name: str) -> Expression:
-    folded = name.casefold()
-    if folded == "partitionkey":
-        return lambda content: content.partition_key
-    if folded not in _SYSTEM_PROPERTIES:
-        raise SqlError(f"unknown system property sys.{name}")
-    index = _SYSTEM_PROPERTIES[folded]
-
-    def read(content: Content) -> Any:
-        value = content.properties[index]
-        return value if value is None or isinstance(value, str) else str(value)
-
-    return read
-
-
-def _compare(sign: str, left: Expression, right: Expression) -> Expression:
-    apply = _COMPARISONS[sign]
-    ordering = sign not in ("=", "<>", "!=")
-
-    def compare(content: Content) -> bool | None:
-        one, other = left(content), right(content)
-        if one is None or other is None:
-            return None
-        kind = _kind(one)
-        if kind != _kind(other) or (ordering and kind not in ("number", "str")):
-            return None
-        return apply(one, other)
-
-    return compare
-
-
-def _calculate(sign: str, left: Expression, right: Expression) -> Expression:
-    apply = _ARITHMETIC[sign]
-
-    def calculate(content: Content) -> Any:
-        one, other = left(content), right(content)
-        if isinstance(one, str) and isinstance(other, str) and sign == "+":
-            return one + other
-        if _kind(one) != "number" or _kind(other) != "number":
-            return None
-        try:
-            result = apply(one, other)
-        except (ZeroDivisionError, OverflowError):
-            return None
-        whole = sign == "/" and isinstance(one, int) and isinstance(other, int)
-        return int(result) if whole else result
-
-    return calculate
-
-
-def _truth(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _and(left: Expression, right: Expression) -> Expression:
-    def both(content: Content) -> bool | None:
-        one = _truth(left(content))
-        if one is False:
-            return False
-        other = _truth(right(content))
-        if other is False:
-            return False
-        return True if one and other else None
-
-    return both
-
-
-def _or(left: Expression, right: Expression) -> Expression:
-    def either(content: Content) -> bool | None:
-        one = _truth(left(content))
-        if one is True:
-            return True
-        other = _truth(right(content))
-        if other is True:
-            return True
-        return False if one is False and other is False else None
-
-    return either
-
-
-def _not(inner: Expression) -> Expression:
-    def negated(content: Content) -> bool | None:
-        value = _truth(inner(content))
-        return None if value is None else not value
-
-    return negated
-
-
-def _like_pattern(pattern: str, escape: str | None) -> re.Pattern[str]:
-    parts, position = [], 0
-    while position < len(pattern):
-        letter = pattern[position]
-        if escape and letter == escape and position + 1 < len(pattern):
-            position += 1
-            parts.append(re.escape(pattern[position]))
-        elif letter in "%_":
-            parts.append(".*" if letter == "%" else ".")
-        else:
-            parts.append(re.escape(letter))
-        position += 1
-    return re.compile("".join(parts), re.DOTALL)
-
-
-def _like(value: Expression, pattern: Expression, escape: str | None) -> Expression:
-    def like(content: Content) -> bool | None:
-        text, wanted = value(content), pattern(content)
-        if not isinstance(text, str) or not isinstance(wanted, str):
-            return None
-        return _like_pattern(wanted, escape).fullmatch(text) is not None
-
-    return like
-
-
-def _in(value: Expression, choices: list[Expression]) -> Expression:
-    condition = _compare("=", value, choices[0])
-    for choice in choices[1:]:
-        condition = _or(condition, _compare("=", value, choice))
-    return condition
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -246,17 +71,17 @@ class _Parser:
     def _disjunction(self) -> Expression:
         left = self._conjunction()
         while self._take("OR"):
-            left = _or(left, self._conjunction())
+            left = logic.either(left, self._conjunction())
         return left
 
     def _conjunction(self) -> Expression:
         left = self._negation()
         while self._take("AND"):
-            left = _and(left, self._negation())
+            left = logic.both(left, self._negation())
         return left
 
     def _negation(self) -> Expression:
-        return _not(self._negation()) if self._take("NOT") else self._predicate()
+        return logic.negation(self._negation()) if self._take("NOT") else self._predicate()
 
     def _predicate(self) -> Expression:
         if self._take("EXISTS"):
@@ -266,9 +91,9 @@ class _Parser:
             return lambda content: wanted(content) is not None
         left = self._sum()
         kind, value = self._peek()
-        if kind == "sign" and value in _COMPARISONS:
+        if kind == "sign" and value in logic.COMPARISONS:
             self._next()
-            return _compare(value, left, self._sum())
+            return logic.compare(value, left, self._sum())
         if self._take("IS"):
             negated = self._take("NOT")
             self._expect("NULL")
@@ -277,12 +102,12 @@ class _Parser:
         if self._take("LIKE"):
             condition = self._like_rest(left)
         elif self._take("IN"):
-            condition = _in(left, self._choices())
+            condition = logic.one_of(left, self._choices())
         elif negated:
             raise SqlError("LIKE or IN expected after NOT")
         else:
             return left
-        return _not(condition) if negated else condition
+        return logic.negation(condition) if negated else condition
 
     def _like_rest(self, left: Expression) -> Expression:
         pattern, escape = self._sum(), None
@@ -291,7 +116,7 @@ class _Parser:
             escape = text[1:-1]
             if kind != "text" or len(escape) != 1:
                 raise SqlError("ESCAPE takes one character")
-        return _like(left, pattern, escape)
+        return logic.like(left, pattern, escape)
 
     def _choices(self) -> list[Expression]:
         self._expect("(")
@@ -304,13 +129,13 @@ class _Parser:
     def _sum(self) -> Expression:
         left = self._product()
         while self._peek() in (("sign", "+"), ("sign", "-")):
-            left = _calculate(self._next()[1], left, self._product())
+            left = logic.calculate(self._next()[1], left, self._product())
         return left
 
     def _product(self) -> Expression:
         left = self._factor()
         while self._peek() in (("sign", "*"), ("sign", "/"), ("sign", "%")):
-            left = _calculate(self._next()[1], left, self._factor())
+            left = logic.calculate(self._next()[1], left, self._factor())
         return left
 
     def _factor(self) -> Expression:
@@ -319,7 +144,7 @@ class _Parser:
             self._expect(")")
             return inner
         if self._take("-"):
-            return _calculate("-", lambda _content: 0, self._factor())
+            return logic.calculate("-", lambda _content: 0, self._factor())
         if self._take("+"):
             return self._factor()
         token = self._next()
@@ -342,7 +167,7 @@ class _Parser:
         scope, name = "user", self._name(token)
         if token[0] == "word" and name.casefold() in ("sys", "user") and self._take("."):
             scope, name = name.casefold(), self._name(self._next())
-        return _system_property(name) if scope == "sys" else _user_property(name)
+        return logic.system_property(name) if scope == "sys" else logic.user_property(name)
 
     def _name(self, token: tuple[str, str]) -> str:
         kind, text = token

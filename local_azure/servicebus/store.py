@@ -19,7 +19,8 @@ from local_azure.servicebus.message import Content, Message
 
 _LOGGER = logging.getLogger(__name__)
 _SEQUENCE_BITS = 40  # 1.1e12 messages an entity; the row id holds entity number and sequence number
-_CHECKPOINT_PAGES = 2000
+_CHECKPOINT_COMMITS = 2000
+_CHECKPOINT_BYTES = 16 << 20
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entities (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, next_sequence INTEGER NOT NULL);
@@ -108,7 +109,7 @@ class Store:
         self._history: dict[tuple[int, str], int] = {}
         self._sessions: dict[tuple[int, str], tuple[bytes | None, int] | None] = {}
         self._checkpointer: threading.Thread | None = None
-        self._commits_since_checkpoint = 0
+        self._commits = self._written = 0
 
     def _claim(self, folder: Path) -> None:
         """Keep a second process out: each would give out the other's sequence numbers."""
@@ -172,6 +173,7 @@ class Store:
             gone = [(row_id,) for row_id, message in self._messages.items() if message is None]
             if rows:
                 execute_many(_UPSERT_MESSAGE, rows)
+                self._written += sum(len(row[-1]) for row in rows)
             if gone:
                 execute_many("DELETE FROM messages WHERE id = ?", gone)
         if self._counters:
@@ -185,9 +187,9 @@ class Store:
         execute("COMMIT")
         self._messages.clear()
         self._counters.clear()
-        self._commits_since_checkpoint += 1
-        if self._commits_since_checkpoint >= _CHECKPOINT_PAGES:
-            self._checkpoint_beside()
+        self._commits += 1
+        if self._checkpointer or self._commits >= _CHECKPOINT_COMMITS or self._written >= _CHECKPOINT_BYTES:
+            self._checkpoint()
 
     def _write_history(self) -> None:
         kept = [(entity, key, expires) for (entity, key), expires in self._history.items() if expires]
@@ -201,15 +203,22 @@ class Store:
         self._db.executemany("INSERT OR REPLACE INTO sessions VALUES (?,?,?,?)", rows)
         self._sessions.clear()
 
-    def _checkpoint_beside(self) -> None:
-        """Move the log into the database in a thread: its fsync would stall every connection."""
-        if self._path is None or (self._checkpointer and self._checkpointer.is_alive()):
-            return
-        self._commits_since_checkpoint = 0
-        self._checkpointer = threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True)
-        self._checkpointer.start()
-
     def _checkpoint(self) -> None:
+        """Move the log into the database, in a thread first, as the fsync would stall every connection.
+
+        What came meanwhile is moved here: only a log that was moved entirely is written from its start again.
+        """
+        if self._path is None:
+            return
+        if self._checkpointer is None:
+            self._commits = self._written = 0
+            self._checkpointer = threading.Thread(target=self._checkpoint_beside, name="checkpoint", daemon=True)
+            self._checkpointer.start()
+        elif not self._checkpointer.is_alive():
+            self._checkpointer = None
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _checkpoint_beside(self) -> None:
         try:
             beside = sqlite3.connect(str(self._path), isolation_level=None)
             beside.execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -132,34 +132,55 @@ async def test_every_kind_of_state_survives_a_kill(process):
 
     await process.start()
     async with process.client() as client:
-        async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
-            await sender.send_messages(ServiceBusMessage("new"))
-            peeked = {str(message): message for message in await receiver.peek_messages(20, sequence_number=1)}
-            assert {text: message.state.name for text, message in peeked.items()} == {
-                "deferred": "DEFERRED",
-                "again": "ACTIVE",
-                "locked": "ACTIVE",
-                "scheduled": "SCHEDULED",
-                "new": "ACTIVE",
-            }
-            assert peeked["again"].delivery_count == 1
-            assert peeked["new"].sequence_number > peeked["scheduled"].sequence_number == scheduled
-            (deferred,) = await receiver.receive_deferred_messages(got["deferred"].sequence_number)
-            await receiver.complete_message(deferred)
-            await sender.cancel_scheduled_messages(scheduled)
-        async with client.get_queue_receiver("q", sub_queue="deadletter") as receiver:
-            (dead,) = await receiver.peek_messages(5)
-            assert dead.dead_letter_reason == "why"
-        async with client.get_queue_sender("dedup") as sender, client.get_queue_receiver("dedup") as receiver:
-            await sender.send_messages(ServiceBusMessage("2", message_id="a"))
-            assert await _bodies(receiver) == ["1"]
-        for name in ("one", "two"):
-            async with client.get_subscription_receiver("t", name) as receiver:
-                (fanned,) = await receiver.peek_messages(5)
-                assert fanned.application_properties == {b"n": 1 << 20}
-        async with client.get_queue_receiver("s", session_id="a") as receiver:
-            assert await receiver.session.get_state() == b"state"
-            assert await _bodies(receiver) == ["in session"]
+        await asyncio.gather(
+            _check_queue(client, scheduled, got["deferred"].sequence_number),
+            _check_dead_letters(client),
+            _check_history(client),
+            _check_session(client),
+            *(_check_subscription(client, name) for name in ("one", "two")),
+        )
+
+
+async def _check_queue(client, scheduled, deferred_number):
+    async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+        await sender.send_messages(ServiceBusMessage("new"))
+        peeked = {str(message): message for message in await receiver.peek_messages(20, sequence_number=1)}
+        assert {text: message.state.name for text, message in peeked.items()} == {
+            "deferred": "DEFERRED",
+            "again": "ACTIVE",
+            "locked": "ACTIVE",
+            "scheduled": "SCHEDULED",
+            "new": "ACTIVE",
+        }
+        assert peeked["again"].delivery_count == 1
+        assert peeked["new"].sequence_number > peeked["scheduled"].sequence_number == scheduled
+        (deferred,) = await receiver.receive_deferred_messages(deferred_number)
+        await receiver.complete_message(deferred)
+        await sender.cancel_scheduled_messages(scheduled)
+
+
+async def _check_dead_letters(client):
+    async with client.get_queue_receiver("q", sub_queue="deadletter") as receiver:
+        (dead,) = await receiver.peek_messages(5)
+        assert dead.dead_letter_reason == "why"
+
+
+async def _check_history(client):
+    async with client.get_queue_sender("dedup") as sender, client.get_queue_receiver("dedup") as receiver:
+        await sender.send_messages(ServiceBusMessage("2", message_id="a"))
+        assert await _bodies(receiver) == ["1"]
+
+
+async def _check_subscription(client, name):
+    async with client.get_subscription_receiver("t", name) as receiver:
+        (fanned,) = await receiver.peek_messages(5)
+        assert fanned.application_properties == {b"n": 1 << 20}
+
+
+async def _check_session(client):
+    async with client.get_queue_receiver("s", session_id="a") as receiver:
+        assert await receiver.session.get_state() == b"state"
+        assert await _bodies(receiver) == ["in session"]
 
 
 async def test_it_stops_cleanly_and_starts_in_time(process):

@@ -52,7 +52,10 @@ async def test_a_message_arrives_with_everything_that_was_sent(emulate, connect,
 
 async def test_batch_keeps_order_and_completed_messages_stay_away(emulate, connect, receive):
     client = connect(await emulate(queues=[queue("q")]))
-    async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q", prefetch_count=50) as receiver:
+    async with (
+        client.get_queue_sender("q") as sender,
+        client.get_queue_receiver("q", prefetch_count=50) as receiver,
+    ):
         batch = await sender.create_message_batch()
         for number in range(100):
             batch.add_message(ServiceBusMessage(str(number)))
@@ -199,7 +202,10 @@ async def test_expired_message_is_dead_lettered_or_dropped(emulate, connect, rec
 async def test_receive_and_delete_needs_no_settlement(emulate, connect, receive):
     client = connect(await emulate(queues=[queue("q")]))
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-    async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q", receive_mode=mode) as receiver:
+    async with (
+        client.get_queue_sender("q") as sender,
+        client.get_queue_receiver("q", receive_mode=mode) as receiver,
+    ):
         await sender.send_messages([ServiceBusMessage(str(number)) for number in range(20)])
         assert len(await receive(receiver, 20)) == 20
         assert await receiver.peek_messages(sequence_number=1) == []

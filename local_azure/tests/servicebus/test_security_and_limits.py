@@ -23,9 +23,9 @@ KEY = "dGhlIGtleSBvZiB0aGlzIHRlc3Q="
 AUTH_ERRORS = (ServiceBusAuthenticationError, ServiceBusAuthorizationError)
 
 
-async def _send(client, body="x", name="q", **options):
-    async with client.get_queue_sender(name) as sender:
-        await sender.send_messages(ServiceBusMessage(body, **options))
+async def _send(client, body="x"):
+    async with client.get_queue_sender("q") as sender:
+        await sender.send_messages(ServiceBusMessage(body))
 
 
 async def test_the_right_key_opens_and_a_wrong_one_does_not(emulate, connect):

@@ -22,12 +22,18 @@ SYSTEM = {
 }
 
 
-async def _arrived(client, name, topic_name="t"):
-    async with client.get_subscription_receiver(topic_name, name) as receiver:
-        return [str(message) for message in await receiver.peek_messages(50, sequence_number=1)]
+@pytest.fixture
+def arrived():
+    """The texts in a subscription of topic `t`."""
+
+    async def texts(client, name):
+        async with client.get_subscription_receiver("t", name) as receiver:
+            return [str(message) for message in await receiver.peek_messages(50, sequence_number=1)]
+
+    return texts
 
 
-async def test_every_system_property_can_correlate(emulate, connect):
+async def test_every_system_property_can_correlate(emulate, connect, arrived):
     subscriptions = [subscription(name, correlation(**{name: "yes"})) for name in SYSTEM]
     client = connect(await emulate(topics=[topic("t", *subscriptions)]))
     async with client.get_topic_sender("t") as sender:
@@ -36,47 +42,47 @@ async def test_every_system_property_can_correlate(emulate, connect):
             await sender.send_messages(ServiceBusMessage(name, **{argument: "yes"}))
             await sender.send_messages(ServiceBusMessage(name, **{argument: "YES"}))
     for name in SYSTEM:
-        assert await _arrived(client, name) == [name]
+        assert await arrived(client, name) == [name]
 
 
-async def test_correlation_wants_all_properties_and_tells_true_from_one(emulate, connect):
+async def test_correlation_wants_all_properties_and_tells_true_from_one(emulate, connect, arrived):
     both = correlation(Label="a", Properties={"n": 1})
     client = connect(await emulate(topics=[topic("t", subscription("s", both))]))
     async with client.get_topic_sender("t") as sender:
         for subject, number in (("a", 1), ("a", 2), ("b", 1), ("a", True)):
             message = ServiceBusMessage(f"{subject}{number}", subject=subject, application_properties={"n": number})
             await sender.send_messages(message)
-    assert await _arrived(client, "s") == ["a1"]
+    assert await arrived(client, "s") == ["a1"]
 
 
-async def test_a_message_that_several_rules_match_arrives_once(emulate, connect):
+async def test_a_message_that_several_rules_match_arrives_once(emulate, connect, arrived):
     rules = (sql("n > 0"), sql("n > 1"), correlation(Properties={"n": 2}))
     client = connect(await emulate(topics=[topic("t", subscription("s", *rules), subscription("all"))]))
     async with client.get_topic_sender("t") as sender:
         await sender.send_messages(ServiceBusMessage("x", application_properties={"n": 2}))
         await sender.send_messages(ServiceBusMessage("y"))
-    assert await _arrived(client, "s") == ["x"]
-    assert await _arrived(client, "all") == ["x", "y"]
+    assert await arrived(client, "s") == ["x"]
+    assert await arrived(client, "all") == ["x", "y"]
 
 
-async def test_scheduled_message_is_fanned_out_when_due_and_can_be_cancelled(emulate, connect):
+async def test_scheduled_message_is_fanned_out_when_due_and_can_be_cancelled(emulate, connect, arrived):
     emulator = await emulate(topics=[topic("t", subscription("s"))])
     client = connect(emulator)
     soon = datetime.now(UTC) + timedelta(minutes=1)
     async with client.get_topic_sender("t") as sender:
         numbers = await sender.schedule_messages([ServiceBusMessage("a"), ServiceBusMessage("b")], soon)
         await sender.cancel_scheduled_messages(numbers[0])
-        assert await _arrived(client, "s") == []
+        assert await arrived(client, "s") == []
         emulator.clock.advance(61)
-        assert await _arrived(client, "s") == ["b"]
+        assert await arrived(client, "s") == ["b"]
 
 
-async def test_topic_drops_duplicates_before_the_fan_out(emulate, connect):
+async def test_topic_drops_duplicates_before_the_fan_out(emulate, connect, arrived):
     client = connect(await emulate(topics=[topic("t", subscription("s"), RequiresDuplicateDetection=True)]))
     async with client.get_topic_sender("t") as sender:
         for text in ("1", "2"):
             await sender.send_messages(ServiceBusMessage(text, message_id="same"))
-    assert await _arrived(client, "s") == ["1"]
+    assert await arrived(client, "s") == ["1"]
 
 
 async def test_topology_of_the_repository_is_served(emulate, connect):
