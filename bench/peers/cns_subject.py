@@ -18,6 +18,7 @@ from bench.stack import APP, Stack, StackOptions, running_stack
 # As in Azure: the stand-in's shorter one would publish part of a long backlog twice, which is not what is compared.
 _SETTINGS = {"PUBLISH_PATIENCE_SECONDS": "60"}
 _SUPERVISOR = "supervisor"
+_PORT_OFFSET = 5000  # beside `make run` and `make bench`
 
 
 class NotAtRest(Exception):
@@ -60,6 +61,8 @@ class Cns:
 @contextmanager
 def running_cns(folder: Path, provider: Provider, *, accept_only: bool = False) -> Iterator[Stack]:
     """Up, and stopped at the end whatever happens."""
-    options = StackOptions(folder / "data", provider, accept_only=accept_only, settings=_SETTINGS)
+    options = StackOptions(
+        folder / "data", provider, port_offset=_PORT_OFFSET, accept_only=accept_only, settings=_SETTINGS
+    )
     with running_stack(options) as stack:
         yield stack

@@ -77,21 +77,24 @@ class Programs:
 
     def signal_tree(self, name: str, number: signal.Signals) -> None:
         """The signal to one program and what it started: SIGSTOP holds it where it is, SIGCONT lets it go on."""
-        root = next(program.pid for program in self._started if program.name == name)
-        for line in tree({root}, read_processes()):
-            os.kill(line.pid, number)
+        _signal_tree(next(program.pid for program in self._started if program.name == name), number)
 
     def stop(self) -> None:
         """Ends every program, the last started first."""
         for program in reversed(self._started):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGCONT)
+            _signal_tree(program.pid, signal.SIGCONT)
             program.process.terminate()
             try:
                 program.process.wait(_GRACE_SECONDS)
             except subprocess.TimeoutExpired:
-                os.killpg(program.pid, signal.SIGKILL)
+                _signal_tree(program.pid, signal.SIGKILL)
                 program.process.wait()
+
+
+def _signal_tree(root: int, number: signal.Signals) -> None:
+    for line in tree({root}, read_processes()):
+        with contextlib.suppress(ProcessLookupError):  # it may end meanwhile
+            os.kill(line.pid, number)
 
 
 def as_user(user: str | None) -> dict[str, object]:

@@ -80,10 +80,14 @@ def _provider_and_folder() -> Iterator[tuple[Provider, Path]]:
     # Not in .local: the servers' own users must be able to walk to their folders.
     folder = Path(tempfile.mkdtemp(prefix="cns-peers-"))
     folder.chmod(0o755)
+    is_kept = False
     try:
         with running_provider() as provider:
             yield provider, folder
     except Exception as error:
         error.add_note(f"logs: {folder}")
+        is_kept = True
         raise
-    shutil.rmtree(folder)
+    finally:
+        if not is_kept:
+            shutil.rmtree(folder)
