@@ -52,7 +52,16 @@ def _outcome(world: World, chunk: Chunk, claim_id: str, status: DeliveryStatus, 
     now = world.clock.now()
     finished = Attempt(reference.attempt_id, attempt, now, "fake-email", status.value, None, "m1", now)
     wake_at = None if is_outcome(status) else now + timedelta(seconds=60)
-    return Outcome(item.tracking_id, "email", claim_id, status, finished, now, wake_at, wake_at)
+    return Outcome(
+        tracking_id=item.tracking_id,
+        channel="email",
+        claim_id=claim_id,
+        status=status,
+        attempt=finished,
+        at=now,
+        wake_at=wake_at,
+        due_at=wake_at,
+    )
 
 
 def _stand(world: World, status: DeliveryStatus, **fields: Any) -> None:

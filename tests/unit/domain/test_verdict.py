@@ -39,10 +39,11 @@ def test_what_may_pass_is_retried_until_the_attempts_are_used_up(error: Provider
     result = verdict.failed(_after_transients(before), error)
 
     if before + 1 >= MAX:
-        assert (result.status, result.attempt.reason) == (DeliveryStatus.FAILED, EXHAUSTED)
+        assert (result.status, result.reason) == (DeliveryStatus.FAILED, EXHAUSTED)
+        assert result.attempt.reason == error.reason
         assert (result.due_at, result.wake_at) == (None, None)
     else:
-        assert (result.status, result.attempt.reason) == (DeliveryStatus.RETRYING, error.reason)
+        assert (result.status, result.reason) == (DeliveryStatus.RETRYING, error.reason)
         assert result.due_at is not None
         assert result.due_at > NOW
         assert result.wake_at == result.due_at + timedelta(seconds=90)
@@ -52,7 +53,7 @@ def test_what_may_pass_is_retried_until_the_attempts_are_used_up(error: Provider
 def test_a_rejection_is_final_at_once(before: int) -> None:
     result = verdict.failed(_after_transients(before), Rejected("no_such_user"))
 
-    assert (result.status, result.attempt.reason) == (DeliveryStatus.FAILED, "no_such_user")
+    assert (result.status, result.reason) == (DeliveryStatus.FAILED, "no_such_user")
     assert (result.due_at, result.wake_at) == (None, None)
 
 
@@ -77,7 +78,7 @@ def test_nobody_is_paced_for_ever() -> None:
 
     result = verdict.failed(throttled, Throttled("429"))
 
-    assert (result.status, result.attempt.reason) == (DeliveryStatus.FAILED, EXHAUSTED)
+    assert (result.status, result.reason) == (DeliveryStatus.FAILED, EXHAUSTED)
 
 
 def test_pacing_follows_the_providers_word_or_a_fixed_pause() -> None:

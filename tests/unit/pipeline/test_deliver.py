@@ -139,6 +139,7 @@ async def test_what_is_given_up_goes_to_the_dead_letters_with_its_history_and_wi
     assert world.delivery().reason == "attempts_exhausted"
     assert [attempt["number"] for attempt in story["attempts"]] == [1, 2, 3, 4, 5, 6]
     assert [attempt["outcome"] for attempt in story["attempts"]] == ["transient"] * 6
+    assert [attempt["reason"] for attempt in story["attempts"]] == ["http_503"] * 6
     for secret in (ADDRESS, "4711", "on its way", "Your order"):
         assert secret.encode() not in letter.body
 

@@ -14,7 +14,7 @@ from itertools import product
 
 import pytest
 
-from shared.domain.errors import Conflict, StoreUnavailable, Transient
+from shared.domain.errors import Conflict, InDoubt, StoreUnavailable, Transient
 from shared.domain.receipt import ReceiptKind
 from shared.domain.status import DeliveryStatus, is_outcome
 from shared.pipeline.services import DEAD_LETTERS, Patience
@@ -43,6 +43,10 @@ def _fails_twice(world: World) -> None:
     world.email.script = [Transient("http_503"), Transient("http_503")]
 
 
+def _is_in_doubt_once(world: World) -> None:
+    world.email.script = [InDoubt("timeout")]
+
+
 def _fails_always(world: World) -> None:
     world.email.otherwise = Transient("http_503")
 
@@ -56,6 +60,7 @@ STORIES = {
     "accepted, and no receipt comes": Story(DeliveryStatus.SENT, receipts=None),
     "the answer is the delivery": Story(DeliveryStatus.DELIVERED, prepare=_answers_itself, receipts=None),
     "delivered at the third attempt": Story(DeliveryStatus.DELIVERED, prepare=_fails_twice, retries=True),
+    "in doubt, and sent again": Story(DeliveryStatus.SENT, prepare=_is_in_doubt_once, receipts=None),
     "given up": Story(DeliveryStatus.FAILED, prepare=_fails_always, receipts=None, retries=True),
     "an advertisement": Story(
         DeliveryStatus.SENT,
@@ -124,8 +129,9 @@ def test_one_failure_at_any_step_loses_and_doubles_nothing(name: str, fault: Fau
 
 
 @pytest.mark.parametrize("kinds", list(product(CRASHES, CRASHES)))
-def test_two_crashes_at_any_two_steps_lose_and_double_nothing(kinds: tuple[Fault, Fault]) -> None:
-    story = STORIES["accepted and delivered"]
+@pytest.mark.parametrize("name", ["accepted and delivered", "in doubt, and sent again"])
+def test_two_crashes_at_any_two_steps_lose_and_double_nothing(name: str, kinds: tuple[Fault, Fault]) -> None:
+    story = STORIES[name]
 
     for first in range(_steps_of(story)):
         for second in range(first + 1, _steps_of(story, {first: kinds[0]})):
