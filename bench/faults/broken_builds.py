@@ -1,0 +1,122 @@
+"""Builds that are broken on purpose: each plants one defect into a copy of the app, and one scenario must see it.
+
+A campaign that finds nothing proves little unless it would have found something. The defects are those that services of
+this kind really have. Each is an exact text in a named file; when the text is gone, planting fails loudly.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.faults.service import ROOT
+
+_APP = ("functions", "shared")
+_APP_FILES = ("function_app.py", "host.json")
+
+
+class DefectOutdated(Exception):
+    """The text a defect replaces is no longer in the app exactly once."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """``old`` in ``file`` becomes ``new``; ``scenario`` must then find something that contains one of ``symptoms``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    scenario: str
+    symptoms: Sequence[str]
+
+
+DEFECTS = (
+    Defect(
+        "settle before send",
+        "functions/deliver.py",
+        "        await deliver.deliver(event.to_chunk(), services())\n",
+        '        __import__("asyncio").get_running_loop().create_task(deliver.deliver(event.to_chunk(), services()))\n',
+        "store-refuses",
+        ("did not deliver again", "lost"),
+    ),
+    Defect(
+        "dual write without a sweep",
+        "functions/recover.py",
+        "    await recover.sweep(services())\n",
+        "    services()\n",
+        "broker-away",
+        ("lost",),
+    ),
+    Defect(
+        "a new id for every request",
+        "shared/pipeline/submit.py",
+        "    key = _key_record(request, notification, answer) if request.idempotency_key else None\n",
+        "    key = None\n",
+        "client-crash",
+        ("sent without having been accepted", "different notifications"),
+    ),
+    Defect(
+        "claim without a condition",
+        "shared/adapters/cosmos_patches.py",
+        '        f"from c where c.deliveries.{channel}.status in ({_one_of(_CLAIMABLE)}) "\n'
+        '        f"and c.deliveries.{channel}.attempt = {item.attempt - 1}",\n',
+        '        "from c where true",\n',
+        "triple-delivery",
+        ("internal duplicates",),
+    ),
+    Defect(
+        "the last receipt wins",
+        "shared/adapters/cosmos_patches.py",
+        '    condition = f"from c where c.deliveries.{record.channel}.status in '
+        '({_one_of(overtaken_by(record.status))})"\n',
+        '    condition = "from c where true"\n',
+        "receipts",
+        ("ended wrongly",),
+    ),
+    Defect(
+        "retries under the same attempt id",
+        "shared/adapters/cosmos_patches.py",
+        "        id=AttemptRef(tenant, item.tracking_id, channel, item.attempt).attempt_id,",
+        "        id=AttemptRef(tenant, item.tracking_id, channel, 1).attempt_id,",
+        "throttle-storm",
+        ("internal duplicates",),
+    ),
+    Defect(
+        "outcome recorded before the call",
+        "shared/pipeline/deliver.py",
+        "    result = await _try_once(notification, delivery, provider, services)\n",
+        "    situation = _situation(delivery.attempts[-1], delivery, provider, services)\n"
+        "    early = verdict.accepted(situation, None, delivered=False)\n"
+        "    hasty = Outcome(\n"
+        "        notification.tracking_id, channel, claim_id, early.status, early.attempt, services.clock.now()\n"
+        "    )\n"
+        "    await services.notifications.record_outcomes(notification.partition_key, [hasty])\n"
+        "    result = await _try_once(notification, delivery, provider, services)\n",
+        "crash-in-call",
+        ("lost",),
+    ),
+)
+
+
+def plant(defect: Defect, folder: Path, source: Path = ROOT) -> Path:
+    """A copy of the app in ``folder`` that has the defect. Raises DefectOutdated."""
+    for name in _APP:
+        shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _APP_FILES:
+        shutil.copy2(source / name, folder / name)
+    target = folder / defect.file
+    target.write_text(with_defect(target.read_text(), defect))
+    return folder
+
+
+def with_defect(text: str, defect: Defect) -> str:
+    """The file's text with the defect in it. Raises DefectOutdated."""
+    if text.count(defect.old) != 1:
+        raise DefectOutdated(f"{defect.name}: {defect.file} has {text.count(defect.old)} times:\n{defect.old}")
+    return text.replace(defect.old, defect.new)
+
+
+def is_caught(defect: Defect, findings: Sequence[str]) -> bool:
+    """Whether the scenario saw what the defect does."""
+    return any(symptom in finding for finding in findings for symptom in defect.symptoms)

@@ -1,0 +1,93 @@
+"""What a scenario is, and the ground it is played on."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+from typing import Any
+
+from bench.faults.consumer import Consumer, a_request
+from bench.faults.ledger import Listener
+from bench.faults.provider import OutsideProvider
+from bench.faults.service import Service
+
+Json = dict[str, Any]
+
+
+class Size(StrEnum):
+    """How much of everything."""
+
+    QUICK = "quick"
+    DEFAULT = "default"
+    FULL = "full"
+
+
+@dataclass
+class Ground:
+    """Everything a scenario may use. ``findings`` are broken promises, ``facts`` are worth reading."""
+
+    service: Service
+    provider: OutsideProvider
+    consumer: Consumer
+    random: Random
+    size: Size
+    findings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    listeners: list[Listener] = field(default_factory=list)
+    tolerated: set[str] = field(default_factory=set)  # kinds of lines that a scenario judges itself
+
+    def pick(self, *, quick: Any, default: Any, full: Any = None) -> Any:
+        """The amount for the size asked for."""
+        return {Size.QUICK: quick, Size.DEFAULT: default, Size.FULL: default if full is None else full}[self.size]
+
+    def require(self, holds: bool, finding: str) -> None:
+        """Notes a broken promise."""
+        if not holds:
+            self.findings.append(finding)
+
+    def request(self, channel: str, number: int, **more: Any) -> Json:
+        return a_request(channel, number, self.provider.url, **more)
+
+    async def submit_many(self, count: int, **options: Any) -> None:
+        await self.consumer.submit_many(count, self.provider.url, **options)
+
+    async def listen(self, name: str, **options: Any) -> str:
+        """A callback endpoint that must hear everything; its id."""
+        endpoint_id, listener = await self.consumer.listen(name, self.provider.url, **options)
+        self.listeners.append(listener)
+        return endpoint_id
+
+    async def until(self, holds: Callable[[], bool | Awaitable[bool]], seconds: float) -> bool:
+        """Whether it came to hold within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = holds()
+            if found if isinstance(found, bool) else await found:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+
+    async def until_reached(self, share: float = 1.0, seconds: float = 60.0) -> bool:
+        """Whether that share of what was accepted has reached a provider within so many seconds."""
+        wanted = share * len(self.consumer.accepted)
+        return await self.until(lambda: len(self.provider.reached() & self.consumer.accepted.keys()) >= wanted, seconds)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way the world may be unkind. ``proves`` is the acceptance behaviour."""
+
+    name: str
+    proves: str
+    play: Callable[[Ground], Awaitable[None]]
+    workers: int = 2
+    settings: Mapping[str, str] = field(default_factory=dict)
+    captures: bool = False  # a further subscription gets a copy of every submitted message
+    quick_only_when_named: bool = False
+
+
+def by_name(scenarios: Sequence[Scenario]) -> dict[str, Scenario]:
+    return {scenario.name: scenario for scenario in scenarios}

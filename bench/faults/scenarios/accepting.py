@@ -1,0 +1,154 @@
+"""Consumers that die, wait and storm."""
+
+import asyncio
+import time
+from collections import defaultdict
+from contextlib import suppress
+
+import orjson
+
+from bench.faults.consumer import Reply
+from bench.faults.killing import Rhythm, killing
+from bench.faults.ledger import FINAL
+from bench.faults.provider import Answer
+from bench.faults.scenario import Ground, Json, Scenario
+from bench.load_plan import MIXED, Plan, Stream
+from bench.load_result import Load, generate
+
+_SUSTAINABLE = 250  # accepted and delivered a second with everything on two cores (bench report)
+_MAX_WORKER_MEGABYTES = 600.0
+
+
+async def client_crash(ground: Ground) -> None:
+    """Each key is tried several times by clients that hang up in the middle; at last one waits for the answer."""
+    await ground.listen("crash")
+    keys = ground.pick(quick=40, default=120)
+    told: dict[str, set[str]] = defaultdict(set)
+    replays = [0]
+
+    async def one(number: int) -> None:
+        key = ground.consumer.new_key()
+        body = _body(ground, number)
+        for _ in range(ground.random.randrange(1, 4)):
+            await _hang_up(ground, body, key)
+        tries = [ground.consumer.insist(body, key) for _ in range(ground.random.randrange(1, 3))]
+        for reply in await asyncio.gather(*tries):
+            told[key].add(_identity(reply))
+            replays[0] += (reply.headers or {}).get("Idempotency-Replayed") == "true"
+
+    gate = asyncio.Semaphore(8)
+
+    async def in_turn(number: int) -> None:
+        async with gate:
+            await one(number)
+
+    rhythm = Rhythm(workers=(0.5, 2.5), parts=(1000.0, 1000.0))
+    async with killing(ground.service, ground.random, rhythm):
+        await asyncio.gather(*map(in_turn, range(0, keys * 10, 10)))
+    torn = [key for key, identities in told.items() if len(identities) != 1]
+    ground.require(not torn, f"{len(torn)} keys were answered with different notifications")
+    ground.facts |= {"keys": keys, "replayed answers": replays[0]}
+
+
+def _body(ground: Ground, number: int) -> Json:
+    items = [ground.request(MIXED[each % 4], each) for each in range(number, number + 10)]
+    return {"notifications": items} if number % 50 == 0 else items[ground.random.randrange(10)]
+
+
+def _identity(reply: Reply) -> str:
+    if not 200 <= reply.status < 300:
+        return f"refused {reply.status}"
+    return orjson.dumps(reply.body.get("items") or reply.body["trackingId"]).decode()
+
+
+async def _hang_up(ground: Ground, body: Json, key: str) -> None:
+    """Sends the request, whole or in part, and goes away after up to 60 ms."""
+    payload = orjson.dumps(body)
+    path = "/api/v1/notifications" + ("/batch" if "notifications" in body else "")
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nidempotency-key: {key}\r\n"
+        f"authorization: {ground.consumer.authorization}\r\ncontent-length: {len(payload)}\r\n\r\n"
+    )
+    raw = head.encode() + payload
+    part = len(raw) if ground.random.random() < 0.8 else ground.random.randrange(len(raw))
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection("127.0.0.1", ground.service.ports.api)
+        writer.write(raw[:part])
+        await asyncio.sleep(ground.random.random() * 0.06)
+        writer.transport.abort()
+
+
+async def sync_waiters(ground: Ground) -> None:
+    """Consumers wait for the outcome while workers and the host die: 200, 202, or a repeatable answer."""
+    count = ground.pick(quick=24, default=80)
+    ground.provider.rule = lambda _: Answer(delay=1.5)
+    first: list[int] = []
+    ended: list[Reply] = []
+
+    async def one(number: int) -> None:
+        key, body = ground.consumer.new_key(), ground.request("email", number)
+        reply = await ground.consumer.submit(body, key, prefer="wait=10")
+        first.append(reply.status)
+        if reply.status not in {200, 202}:
+            reply = await ground.consumer.insist(body, key, prefer="wait=10")
+        ended.append(reply)
+        if reply.status == 200:
+            ground.require(reply.body["status"] in FINAL, f"200 for a notification that is {reply.body['status']}")
+
+    async with killing(ground.service, ground.random, Rhythm(workers=(0.7, 3.0), parts=(20.0, 20.0))):
+        for start in range(0, count, 8):
+            await asyncio.gather(*(one(number) for number in range(start, min(start + 8, count))))
+    ground.require(all(each.status in {200, 202} for each in ended), "a wait ended without a repeatable answer")
+    ground.facts |= {
+        "first answers": {status: first.count(status) for status in sorted(set(first))},
+        "with the outcome": sum(each.status == 200 for each in ended),
+    }
+
+
+async def burst(ground: Ground) -> None:
+    """Ten times what can be sustained, for some seconds, by clients that don't repeat."""
+    seconds = ground.pick(quick=1.0, default=2.0, full=10.0)
+    stream = Stream("burst", seconds=seconds, rate=10 * _SUSTAINABLE, channels=MIXED, with_key=True)
+    port = ground.service.ports.api
+    headers = {"authorization": ground.consumer.authorization}
+    plan = Plan(port, headers, [stream], ground.provider.url, seed=ground.random.randrange(10**6))
+    memory = [await ground.service.memory()]
+    storm = asyncio.create_task(asyncio.to_thread(generate, plan))
+    while not storm.done():
+        memory.append(await ground.service.memory())
+        await asyncio.wait({storm}, timeout=0.5)
+    load: Load = await storm
+    await _note_load(ground, load)
+    await ground.until_reached(seconds=240)
+    memory.append(await ground.service.memory())
+    ground.require(max(memory) < _MAX_WORKER_MEGABYTES, f"a worker grew to {max(memory):.0f} MB")
+    ground.facts |= {"worker MB before, peak, after": [round(each) for each in (memory[0], max(memory), memory[-1])]}
+
+
+async def _note_load(ground: Ground, load: Load) -> None:
+    lost_answers = [each for each in load.requests() if each.status == 0]
+    for request in load.requests():
+        ground.consumer.answers[request.status] += 1
+        for each in request.tracking_ids():
+            ground.consumer.accepted.setdefault(each, time.monotonic())
+    wrong = [each.status for each in load.requests() if each.status not in {0, 202, 429, 503}]
+    ground.require(not wrong, f"{len(wrong)} answers of the storm were neither 202, 429 nor 503")
+    if lost_answers:  # accepted perhaps, and nobody can know without the answer
+        ground.tolerated.add("sent without having been accepted")
+    latencies = sorted(load.latencies("burst"))
+    ground.facts |= {
+        "asked for a second": 10 * _SUSTAINABLE,
+        "accept p50, p99 ms": [round(1000 * latencies[int(len(latencies) * share)]) for share in (0.5, 0.99)],
+        "answers lost": len(lost_answers),
+    }
+
+
+SCENARIOS = (
+    Scenario(
+        "client-crash",
+        "1: a client that dies and repeats with the same key gets exactly one notification",
+        client_crash,
+    ),
+    Scenario("sync-waiters", "waiting while processes die: 200 or 202, or a repeatable answer", sync_waiters),
+    Scenario("burst", "10: ten times the sustainable rate: nothing accepted is lost, memory bounded", burst),
+)
