@@ -15,15 +15,15 @@ from local_azure.cosmos.index_filling import IndexFilling, fill_now
 from local_azure.cosmos.sql.select import compile_text
 from local_azure.cosmos.store import Store
 
-CONSTANTS = [0, 1, -2.5, 7, "", "a", "ab", "b", "é", "z" * 1100, True, False, None, 2**60, "2026-01-01T00:00:00Z"]
-PATHS = ["c.a", "c.b.x", "c.b.y", "c['c d']"]
+CONSTANTS = [1, -2.5, "", "a", "ab", "é", "z" * 1100, True, None, 2**60]
+PATHS = ["c.a", "c.b.x", "c['c d']"]
 
 scalars = st.sampled_from(CONSTANTS)
 stored = st.fixed_dictionaries(
     {},
     optional={
         "a": st.one_of(scalars, st.lists(scalars, max_size=2)),
-        "b": st.one_of(scalars, st.fixed_dictionaries({}, optional={"x": scalars, "y": scalars})),
+        "b": st.one_of(scalars, st.fixed_dictionaries({}, optional={"x": scalars})),
         "c d": scalars,
     },
 )
@@ -39,7 +39,7 @@ def conditions(draw, depth=2):
         operator = draw(st.sampled_from(["AND", "OR"]))
         return f"({draw(conditions(depth - 1))} {operator} {draw(conditions(depth - 1))})"
     path, first, second = draw(st.sampled_from(PATHS)), draw(scalars), draw(scalars)
-    form = draw(st.sampled_from(["compare", "mirror", "in", "between", "prefix", "not", "other"]))
+    form = draw(st.sampled_from(["compare", "compare", "mirror", "in", "between", "prefix", "not", "other"]))
     operator = draw(st.sampled_from(["=", "<", "<=", ">", ">=", "!="]))
     return {
         "compare": f"{path} {operator} {literal(first)}",
@@ -72,7 +72,7 @@ def matches(container, text):
     return sorted(found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(stored, max_size=12), st.lists(stored, max_size=4), conditions())
 def test_an_indexed_query_finds_what_a_scan_finds(before, after, condition):
     text = f"SELECT * FROM c WHERE {condition}"  # noqa: S608 - the query language's own text
@@ -89,6 +89,25 @@ def test_an_indexed_query_finds_what_a_scan_finds(before, after, condition):
         container.table.columns.ready[:] = [False] * len(container.table.columns)
         assert indexed == matches(container, text)
         container.store.close()
+
+
+def test_every_comparison_with_every_kind_of_constant(tmp_path):
+    container = make_container(tmp_path)
+    for number, value in enumerate([*CONSTANTS, [1], {"x": "a"}]):
+        insert(container, number, {"a": value})
+    insert(container, 99, {})
+    columns = container.table.columns
+    fill_now(container, [("a",)])
+
+    for operator in ("=", "<", "<=", ">", ">="):
+        for constant in CONSTANTS:
+            for condition in (f"c.a {operator} {literal(constant)}", f"{literal(constant)} {operator} c.a"):
+                text = f"SELECT * FROM c WHERE {condition}"  # noqa: S608 - the query language's own text
+                columns.ready[:] = [True]
+                indexed = matches(container, text)
+                columns.ready[:] = [False]
+                assert indexed == matches(container, text), condition
+    container.store.close()
 
 
 async def test_a_large_container_is_filled_in_the_background(tmp_path):
