@@ -44,6 +44,10 @@ curl: setup ## Print a curl call to paste, with that header
 test: setup ## Run all tests (ARGS="-k word" selects)
 	$(PY) -m pytest $(ARGS)
 
+.PHONY: bench
+bench: setup ## Measure rates, latencies, CPU, RU, memory; report in bench/report (ARGS=--quick: 3 minutes)
+	@$(PY) -m bench $(ARGS)
+
 .PHONY: check
 check: setup ## Formatting, lint, types
 	$(PY) -m ruff format --check .

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measurements import accept, backlog, delivery, lanes, operations, wait, workers
+from bench.measurements import accept, backlog, callbacks, delivery, lanes, operations, stages, wait, workers
 from bench.observation import Bench
 from bench.provider_client import running_provider
 from bench.reporting import machine, report
@@ -24,13 +24,14 @@ _ON_ONE_STACK: dict[str, Callable[[Bench, Stack], None]] = {
     "delivery": delivery.measure,
     "lanes": lanes.measure,
     "wait": wait.measure,
+    "callbacks": callbacks.measure,
 }
 _ON_THEIR_OWN: dict[str, Callable[[Bench, StackOptions], None]] = {
     "accept": accept.measure,
     "operations": operations.measure,
     "workers": workers.measure,
 }
-_ALL = ("accept", "delivery", "lanes", "wait", "operations", "workers", "backlog")
+_ALL = (*_ON_THEIR_OWN, *_ON_ONE_STACK, "backlog")
 
 
 def _options() -> argparse.Namespace:
@@ -57,6 +58,7 @@ def _measure(bench: Bench, only: list[str], options: StackOptions) -> None:
         with running_stack(_at(options, own["backlog"])) as stack:
             delivery.warm_up(bench, stack)
             backlog.measure(bench, stack)
+    stages.conclude(bench)
 
 
 def _at(options: StackOptions, data: Path) -> StackOptions:

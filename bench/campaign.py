@@ -114,8 +114,10 @@ async def submit_all(client: Client, provider: Provider, options: argparse.Names
     numbers = iter(range(1, 10**9))
     items = (notification(number, _SINGLE, provider.url) for number in numbers)
     jobs = [one("/notifications", next(items)) for _ in range(options.singles)]
-    for _ in range(options.batches):
-        jobs.append(one("/notifications/batch", {"notifications": [next(items) for _ in range(_BATCH)]}))
+    jobs += [
+        one("/notifications/batch", {"notifications": [next(items) for _ in range(_BATCH)]})
+        for _ in range(options.batches)
+    ]
     await asyncio.gather(*jobs)
 
 

@@ -50,6 +50,7 @@ class Figure:
     samples: Sequence[float]
     target: Target | None = None
     note: str = ""
+    in_summary: bool = False  # also without a target
 
     @property
     def median(self) -> float:
@@ -85,10 +86,19 @@ class Section:
     charts: dict[str, str] = field(default_factory=dict)  # file name → SVG
     seconds: float = 0.0
 
-    def add(self, name: str, unit: str, samples: Sequence[float], target: Target | None = None, note: str = "") -> None:
+    def add(
+        self,
+        name: str,
+        unit: str,
+        samples: Sequence[float],
+        target: Target | None = None,
+        *,
+        note: str = "",
+        in_summary: bool = False,
+    ) -> None:
         """Adds a figure unless nothing was measured."""
         if samples:
-            self.figures.append(Figure(name, unit, list(samples), target, note))
+            self.figures.append(Figure(name, unit, list(samples), target, note, in_summary or target is not None))
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -56,7 +56,10 @@ class Plan:
     @classmethod
     def from_json(cls, raw: bytes) -> "Plan":
         fields = orjson.loads(raw)
-        return cls(**fields | {"streams": [Stream(**each) for each in fields["streams"]]})
+        return cls(
+            **fields
+            | {"streams": [Stream(**each | {"channels": tuple(each["channels"])}) for each in fields["streams"]]}
+        )
 
 
 def recipient(channel: str, number: int, provider_url: str) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class Bench:
     verdict: Reconciliation = field(default_factory=lambda: Reconciliation(0, 0))
     refused: dict[str, int] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)  # lane → stage → app CPU seconds for 1,000
     _streams: int = 0
 
     def repeats(self, full: int = 3) -> int:

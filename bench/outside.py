@@ -1,4 +1,4 @@
-"""The campaign by its first name: ``python bench/outside.py --singles 1000 --batches 10 --kills 3`` (see campaign.py)."""
+"""The campaign by its first name: ``python bench/outside.py --singles 1000 --kills 3`` (see campaign.py)."""
 
 import runpy
 import sys

@@ -70,4 +70,4 @@ def running_provider(port: int = 0) -> Iterator[Provider]:
         yield Provider(int(line.rsplit(":", 1)[1]), process.pid)
     finally:
         process.terminate()
-        process.wait(10)
+        process.communicate(timeout=10)

@@ -7,6 +7,7 @@ bus. Together the two tell which stage costs what.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from bench.figures import Section
 from bench.load_plan import Stream
@@ -47,13 +48,14 @@ def measure(bench: Bench, options: StackOptions) -> None:
 
 
 def _cases(bench: Bench) -> list[_Case]:
-    seconds, rates = (1.0, (50,)) if bench.is_quick else (2.0, (50, 100, 200))
+    rates = (50,) if bench.is_quick else (50, 100, 200)
     streams = []
     for with_key in (False, True):
-        base = Stream("", seconds=seconds, with_key=with_key)
         name = "with key" if with_key else "without key"
-        streams += [replace(base, name=f"c={c} {name}", connections=c) for c in _CONNECTIONS]
-        streams += [replace(base, name=f"{rate}/s {name}", rate=rate) for rate in rates]
+        closed = Stream("", seconds=0.8 if bench.is_quick else 1.2, with_key=with_key)
+        streams += [replace(closed, name=f"c={c} {name}", connections=c) for c in _CONNECTIONS]
+        fixed = replace(closed, seconds=2.0)
+        streams += [replace(fixed, name=f"{rate}/s {name}", rate=rate) for rate in rates]
     return [_Case(stream) for stream in streams]
 
 
@@ -66,13 +68,14 @@ def _accept(bench: Bench, stack: Stack, section: Section) -> list[Load]:
         name, is_open = case.stream.name, bool(case.stream.rate)
         loop = "open" if is_open else "closed"
         if not is_open:
-            section.add(f"accept rate, {loop} {name}", "requests/s", case.rates)
+            section.add(f"accept rate, {loop} {name}", "requests/s", case.rates, in_summary=True)
         for label, values in case.latencies.items():
-            section.add(f"accept {label}, {loop} {name}", "ms", values)
+            section.add(f"accept {label}, {loop} {name}", "ms", values, in_summary=label == "p95")
         section.add(f"app CPU to accept 1,000, {loop} {name}", "s", case.cpu)
         table[name] = {label: percentile(values, 0.5) for label, values in case.latencies.items()}
     closed = {name: row for name, row in table.items() if name.startswith("c=")}
     section.charts["accept-latency.svg"] = bar_chart("Accept latency, closed loop (deliveries held)", closed, "ms")
+    bench.stages["single"] = {"accept": median(cases[len(_CONNECTIONS) - 1].cpu)}
     cost = sum(load.cpu_seconds for load in loads) / max(1, sum(len(load.requests()) for load in loads))
     section.add("load generator CPU a request", "µs", [cost * 1e6])
     return loads
@@ -99,6 +102,7 @@ def _deliver(bench: Bench, watch: Watch, loads: Sequence[Load], section: Section
     first, last = min(at for _, at in seen.calls), max(at for _, at in seen.calls)
     section.add("deliveries a second, singles, nothing accepted meanwhile", "1/s", [seen.delivered / (last - first)])
     section.add("app CPU to deliver 1,000 singles", "s", [seen.cpu_per_thousand()])
+    bench.stages["single"]["deliver"] = seen.cpu_per_thousand()
     section.tables["CPU seconds for 1,000 delivered, by process"] = {
         role: {"s": seen.cpu_per_thousand(role)} for role in seen.cpu if role != GENERATOR
     }

@@ -26,6 +26,10 @@ def _range(figure: Figure) -> str:
     return "" if len(figure.samples) == 1 else f"{number(min(figure.samples))} to {number(max(figure.samples))}"
 
 
+def _target(figure: Figure) -> str:
+    return str(figure.target) if figure.target else ""
+
+
 def books_line(verdict: Reconciliation, refused: Mapping[str, int]) -> str:
     """The reconciliation in a sentence."""
     return (
@@ -36,12 +40,12 @@ def books_line(verdict: Reconciliation, refused: Mapping[str, int]) -> str:
 
 
 def summary(sections: Sequence[Section], verdict: Reconciliation, refused: Mapping[str, int]) -> str:
-    """Every figure that has a target, and the books."""
+    """The figures that matter most, those with a target among them, and the books."""
     rows = [
-        (figure.name, number(figure.median), _range(figure), figure.unit, str(figure.target), _VERDICTS[figure.is_met])
+        (figure.name, number(figure.median), _range(figure), figure.unit, _target(figure), _VERDICTS[figure.is_met])
         for section in sections
         for figure in section.figures
-        if figure.target
+        if figure.in_summary
     ]
     head = ("figure", "median", "range", "unit", "target", "")
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
@@ -86,7 +90,7 @@ def _section(section: Section) -> Iterator[str]:
             note = f" ({figure.note})" if figure.note else ""
             yield (
                 f"| {figure.name}{note} | {number(figure.median)} | {_range(figure)} | {len(figure.samples)} | "
-                f"{figure.unit} | {figure.target or ''} | {_VERDICTS[figure.is_met]} |"
+                f"{figure.unit} | {_target(figure)} | {_VERDICTS[figure.is_met]} |"
             )
         yield ""
     for title, table in section.tables.items():
