@@ -22,6 +22,9 @@ blueprint = func.Blueprint()
     max_items_per_invocation=100,
     start_from_beginning=True,  # type: ignore[arg-type]  # the SDK's annotation says time and means bool
 )
+@blueprint.retry(
+    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
+)
 async def fire_callbacks(documents: func.DocumentList) -> None:
     """Queues a callback for each wanted status that has none yet."""
     changed = await callbacks.heard_changes(documents, services())

@@ -39,11 +39,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         cosmos=CosmosSettings(
             database=environment.get("COSMOS_DATABASE", "cns"),
             connection=environment.get("COSMOS_CONNECTION"),
-            account_endpoint=environment.get("COSMOS__accountEndpoint"),
+            account_endpoint=environment.get("COSMOS_CONNECTION__accountEndpoint")
+            or environment.get("COSMOS__accountEndpoint"),
         ),
         service_bus=ServiceBusSettings(
             connection=environment.get("SERVICEBUS_CONNECTION"),
-            fully_qualified_namespace=environment.get("SERVICEBUS__fullyQualifiedNamespace"),
+            fully_qualified_namespace=environment.get("SERVICEBUS_CONNECTION__fullyQualifiedNamespace")
+            or environment.get("SERVICEBUS__fullyQualifiedNamespace"),
         ),
         identity=EntraSettings(
             issuer=_required(environment, "IDENTITY_ISSUER"),

@@ -60,7 +60,7 @@ class CosmosDatabase:
             elif self._settings.account_endpoint:
                 self._client = CosmosClient(self._settings.account_endpoint, DefaultAzureCredential(), **options)
             else:
-                raise ValueError("COSMOS_CONNECTION or COSMOS__accountEndpoint must be set")
+                raise ValueError("COSMOS_CONNECTION or COSMOS_CONNECTION__accountEndpoint must be set")
         return self._client
 
     async def close(self) -> None:

@@ -75,14 +75,14 @@ def outcome(record: Outcome) -> Patch:
     """Sending (or in doubt, as the sweeper guessed) → what the attempt came to, by the holder of the claim."""
     here = f"/deliveries/{record.channel}"
     attempt = record.attempt
-    entry = HistoryEntry(record.at, record.channel, record.status, attempt.number, attempt.provider, attempt.reason)
+    entry = HistoryEntry(record.at, record.channel, record.status, attempt.number, attempt.provider, record.reason)
     operations = [
         _set(f"{here}/status", record.status.value),
         _set(f"{here}/wakeAt", stamp(record.wake_at)),
         _set(f"{here}/dueAt", stamp(record.due_at)),
         _set(f"{here}/provider", attempt.provider),
         _set(f"{here}/providerMessageId", attempt.provider_message_id),
-        _set(f"{here}/reason", attempt.reason),
+        _set(f"{here}/reason", record.reason),
         _set(f"{here}/attempts/{attempt.number - 1}", attempt_document(attempt)),
         _append("/history", history_document(entry)),
     ]

@@ -69,7 +69,7 @@ def _connect(settings: ServiceBusSettings) -> ServiceBusClient:
         return ServiceBusClient.from_connection_string(settings.connection, **options)
     if settings.fully_qualified_namespace:
         return ServiceBusClient(settings.fully_qualified_namespace, DefaultAzureCredential(), **options)
-    raise ValueError("SERVICEBUS_CONNECTION or SERVICEBUS__fullyQualifiedNamespace must be set")
+    raise ValueError("SERVICEBUS_CONNECTION or SERVICEBUS_CONNECTION__fullyQualifiedNamespace must be set")
 
 
 @dataclass(slots=True)

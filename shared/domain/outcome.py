@@ -13,6 +13,7 @@ from shared.domain.status import DeliveryStatus
 class Outcome:
     """The end of one attempt, by the holder of its claim.
 
+    ``reason`` is the delivery's, which differs from the attempt's own when the delivery is given up.
     ``wake_at`` is when the sweeper should look again; None once there is nothing left to do.
     ``due_at`` is when the next attempt is planned.
     """
@@ -25,6 +26,7 @@ class Outcome:
     at: datetime
     wake_at: datetime | None = None
     due_at: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

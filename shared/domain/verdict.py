@@ -29,10 +29,19 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The status that follows, the finished attempt, when to try again, and when the sweeper should look."""
+    """What follows from an attempt.
+
+    Attributes:
+        status: where the delivery stands now.
+        attempt: the attempt, finished.
+        reason: why the delivery stands there; the attempt's own reason, but for a delivery that is given up.
+        due_at: when to try again.
+        wake_at: when the sweeper should look.
+    """
 
     status: DeliveryStatus
     attempt: Attempt
+    reason: str | None = None
     due_at: datetime | None = None
     wake_at: datetime | None = None
 
@@ -60,13 +69,15 @@ def failed(situation: Situation, error: ProviderError) -> Verdict:
         finished_at=situation.now,
     )
     if isinstance(error, InDoubt):
-        return Verdict(DeliveryStatus.IN_DOUBT, finished, wake_at=situation.now + situation.in_doubt_patience)
+        wake_at = situation.now + situation.in_doubt_patience
+        return Verdict(DeliveryStatus.IN_DOUBT, finished, error.reason, wake_at=wake_at)
     if isinstance(error, Rejected):
-        return Verdict(DeliveryStatus.FAILED, finished)
+        return Verdict(DeliveryStatus.FAILED, finished, error.reason)
     if _is_exhausted(situation, error):
-        return Verdict(DeliveryStatus.FAILED, replace(finished, reason=EXHAUSTED))
+        return Verdict(DeliveryStatus.FAILED, finished, EXHAUSTED)
     due_at = situation.now + _pause(situation, error)
-    return Verdict(DeliveryStatus.RETRYING, finished, due_at=due_at, wake_at=due_at + situation.retry_patience)
+    wake_at = due_at + situation.retry_patience
+    return Verdict(DeliveryStatus.RETRYING, finished, error.reason, due_at, wake_at)
 
 
 def burned(attempts: Iterable[Attempt]) -> int:

@@ -23,6 +23,7 @@ from shared.domain.notification import Notification
 from shared.domain.status import is_outcome, outward
 from shared.domain.webhook_signature import sign
 from shared.pipeline.services import CALLBACKS, Services
+from shared.pipeline.store_outage import while_store_is_away
 from shared.ports import CallbackEndpoint
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,10 @@ async def send_callbacks(batch: CallbackBatch, services: Services) -> None:
         StoreUnavailable, PublishFailed: the batch should be delivered again; consumers deduplicate by webhook-id.
     """
     try:
-        endpoint = await services.callback_endpoints.read(TenantId(batch.tenant_id), batch.endpoint_id)
+        endpoint = await while_store_is_away(
+            lambda: services.callback_endpoints.read(TenantId(batch.tenant_id), batch.endpoint_id),
+            services.patience.store,
+        )
     except NotFound:
         return  # removed by its consumer, and its callbacks with it
     if not endpoint.enabled:
@@ -118,8 +122,10 @@ async def send_callbacks(batch: CallbackBatch, services: Services) -> None:
     if failed and pause:
         again = batch.model_copy(update={"attempt": batch.attempt + 1, "items": failed})
         await services.publisher.publish(CALLBACKS, [again.to_message(due_at=services.clock.now() + pause)])
-    await services.notifications.record_callbacks(
-        PartitionKey(batch.partition_key), _marks(batch, problems, is_last=pause is None)
+    marks = _marks(batch, problems, is_last=pause is None)
+    await while_store_is_away(
+        lambda: services.notifications.record_callbacks(PartitionKey(batch.partition_key), marks),
+        services.patience.store,
     )
 
 

@@ -130,7 +130,7 @@ async def _attempt(
             "attempt": result.attempt.number,
             "provider": provider.name,
             "status": result.status.value,
-            "reason": result.attempt.reason,
+            "reason": result.reason,
         },
     )
     return notification, Outcome(
@@ -140,6 +140,7 @@ async def _attempt(
         status=result.status,
         attempt=result.attempt,
         at=services.clock.now(),
+        reason=result.reason,
         wake_at=result.wake_at,
         due_at=result.due_at,
     )
@@ -215,7 +216,7 @@ def _status_event(chunk: Chunk, outcomes: Sequence[Outcome], services: Services)
                 attempt=outcome.attempt.number,
                 provider=outcome.attempt.provider,
                 provider_message_id=outcome.attempt.provider_message_id,
-                reason=outcome.attempt.reason,
+                reason=outcome.reason,
                 timestamp=outcome.at,
                 due_at=outcome.due_at,
             )
@@ -243,6 +244,7 @@ async def _announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services:
                     status=delivery.status,
                     attempt=delivery.attempts[-1],
                     at=delivery.attempts[-1].finished_at or services.clock.now(),
+                    reason=delivery.reason,
                     due_at=delivery.due_at,
                 )
             )
@@ -255,4 +257,4 @@ async def _announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services:
 
 
 def _is_given_up(outcome: Outcome) -> bool:
-    return outcome.status is DeliveryStatus.FAILED and outcome.attempt.reason == verdict.EXHAUSTED
+    return outcome.status is DeliveryStatus.FAILED and outcome.reason == verdict.EXHAUSTED
