@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from shared.contracts.events import NotificationStatus
-from shared.domain.chunk import ChunkItem
 from shared.domain.errors import (
     InDoubt,
     Misconfigured,
@@ -98,9 +97,7 @@ async def test_what_is_given_up_goes_to_the_dead_letters_with_its_history_and_wi
     world.email.otherwise = Transient("http_503")
     chunk = await accept(world, data={"secret": "4711"})
     for attempt in range(1, 7):
-        again = Chunk(
-            chunk.tenant_id, chunk.partition_key, "email", chunk.lane, (ChunkItem(chunk.items[0].tracking_id, attempt),)
-        )
+        again = attempt_of(chunk, attempt)
         await deliver(again, world.services)
 
     [letter] = world.publisher.published[DEAD_LETTERS]

@@ -17,7 +17,7 @@ from shared.domain.identifiers import TrackingId, new_tracking_id
 from shared.domain.status import DeliveryStatus
 from shared.pipeline.deliver import deliver
 from shared.pipeline.services import STATUS, Patience
-from tests.fakes.accepted_chunks import accept, accept_together, told
+from tests.fakes.accepted_chunks import accept, accept_together, attempt_of, told
 from tests.fakes.steps import Fault, FaultsAt
 from tests.fakes.virtual_time import run_virtually
 from tests.fakes.world import World
@@ -92,9 +92,7 @@ async def test_a_duplicate_of_an_earlier_attempts_message_says_nothing() -> None
     world.email.script = [Transient("http_503")]
     chunk = await accept(world)
     await deliver(chunk, world.services)
-    second = Chunk(
-        chunk.tenant_id, chunk.partition_key, "email", chunk.lane, (ChunkItem(chunk.items[0].tracking_id, 2),)
-    )
+    second = attempt_of(chunk, 2)
     await deliver(second, world.services)
     world.publisher.take(STATUS)
 
@@ -121,9 +119,7 @@ async def test_a_claim_that_somebody_holds_is_left_to_them() -> None:
 async def test_an_attempt_that_is_too_early_is_not_made() -> None:
     world = World()
     chunk = await accept(world)
-    early = Chunk(
-        chunk.tenant_id, chunk.partition_key, "email", chunk.lane, (ChunkItem(chunk.items[0].tracking_id, 3),)
-    )
+    early = attempt_of(chunk, 3)
 
     await deliver(early, world.services)
 
