@@ -7,9 +7,10 @@ import asyncio
 import contextlib
 import errno
 import logging
+import sqlite3
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Service:
         self.connections: set[HttpProtocol] = set()
         self.servers: list[asyncio.Server] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self._checkpointed = 0
 
     @classmethod
     def open(
@@ -74,29 +76,36 @@ class Service:
 
     def start_background(self) -> None:
         loop = asyncio.get_running_loop()
-        self.tasks = [loop.create_task(self._sweep()), loop.create_task(self._checkpoint())]
+        self.tasks = [
+            loop.create_task(self._repeat(_SWEEP_SECONDS, self._sweep)),
+            loop.create_task(self._repeat(_CHECKPOINT_SECONDS, self._checkpoint)),
+        ]
         for database in self.emulator.catalog.databases.values():
             for container in database.containers.values():
                 self.emulator.filling.resume(container)
 
-    async def _sweep(self) -> None:
+    async def _repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            for database in list(self.emulator.catalog.databases.values()):
-                for container in list(database.containers.values()):
-                    more = True
-                    while more and not container.is_dropped:
-                        more = container.remove_expired(_SWEEP_ROWS) == _SWEEP_ROWS
-                        await asyncio.sleep(0)
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except sqlite3.Error:
+                # Tried again next time; giving up would let expired items and the log pile up.
+                logger.exception("background work failed")
+
+    async def _sweep(self) -> None:
+        for database in list(self.emulator.catalog.databases.values()):
+            for container in list(database.containers.values()):
+                more = True
+                while more and not container.is_dropped:
+                    more = container.remove_expired(_SWEEP_ROWS) == _SWEEP_ROWS
+                    await asyncio.sleep(0)
 
     async def _checkpoint(self) -> None:
-        written = self.store.connection.total_changes
-        while True:
-            await asyncio.sleep(_CHECKPOINT_SECONDS)
-            if self.store.connection.total_changes != written:
-                written = self.store.connection.total_changes
-                await asyncio.to_thread(self.store.checkpoint)
-                self.store.finish_checkpoint()
+        if self.store.connection.total_changes != self._checkpointed:
+            self._checkpointed = self.store.connection.total_changes
+            await asyncio.to_thread(self.store.checkpoint)
+            self.store.finish_checkpoint()
 
     async def stop(self) -> None:
         for server in self.servers:
