@@ -19,7 +19,7 @@ from shared.domain.status import DeliveryStatus
 from shared.pipeline.deliver import deliver
 from shared.pipeline.services import DEAD_LETTERS, STATUS
 from shared.ports import Accepted
-from tests.fakes.accepted_chunks import accept, accept_together, told
+from tests.fakes.accepted_chunks import accept, accept_together, attempt_of, told
 from tests.fakes.steps import FaultsAt
 from tests.fakes.world import ADDRESS, CALLER, World
 
