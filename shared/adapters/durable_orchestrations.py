@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from azure.durable_functions import DurableOrchestrationClient
+from azure.durable_functions import DurableOrchestrationClient, OrchestrationRuntimeStatus
 
 from shared.domain.identifiers import TrackingId
 from shared.domain.notification import Notification
@@ -15,6 +15,12 @@ logger = logging.getLogger(__name__)
 
 AWAIT_OUTCOME = "await_outcome"
 _ALIVE = {"Pending", "Running", "Suspended", "ContinuedAsNew"}
+_ENDED = (
+    OrchestrationRuntimeStatus.Completed,
+    OrchestrationRuntimeStatus.Failed,
+    OrchestrationRuntimeStatus.Terminated,
+    OrchestrationRuntimeStatus.Canceled,
+)
 _FIRST_LOOK_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.25
 
@@ -44,6 +50,11 @@ class DurableOrchestrations:
             return False
         await self._client.raise_event(instance_id, event, argument)
         return True
+
+    async def forget_finished(self, since: datetime, until: datetime) -> int:
+        """How many instances made between ``since`` and ``until`` that have ended were forgotten with their history."""
+        result = await self._client.purge_instance_history_by(since, until, list(_ENDED))
+        return int(result.instances_deleted)
 
     async def _is_alive(self, instance_id: str) -> bool:
         status = await self._client.get_status(instance_id)

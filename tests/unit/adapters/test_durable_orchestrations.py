@@ -1,6 +1,7 @@
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -127,3 +128,16 @@ async def test_that_nobody_can_wait_is_no_refusal() -> None:
 )
 def test_the_outcome_is_settled_or_the_time_is_up(states: list[Any], settled: bool) -> None:
     assert run_virtually(_waiter(Client(*states)).wait(ID, timedelta(seconds=5))) is settled
+
+
+async def test_only_what_has_ended_is_forgotten() -> None:
+    class Client:
+        async def purge_instance_history_by(self, since: datetime, until: datetime, statuses: list) -> SimpleNamespace:
+            self.asked = (since, until, {status.name for status in statuses})
+            return SimpleNamespace(instances_deleted=3)
+
+    client = Client()
+    since, until = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC)
+
+    assert await DurableOrchestrations(client).forget_finished(since, until) == 3
+    assert client.asked == (since, until, {"Completed", "Failed", "Terminated", "Canceled"})
