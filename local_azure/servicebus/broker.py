@@ -39,6 +39,7 @@ class Broker:
         self.clock, self.store = clock, store
         self.inlets: dict[str, Inlet] = {}
         self.backlogs: dict[str, Backlog] = {}
+        self._numberings: list[Numbering] = []
         self._wake_time: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -56,6 +57,8 @@ class Broker:
 
     def stop(self) -> None:
         self._loop = None
+        for numbering in self._numberings:
+            numbering.give_back()
         if self._timer:
             self._timer.cancel()
 
@@ -71,6 +74,10 @@ class Broker:
 
     # Building
 
+    def _number(self, name: str) -> Numbering:
+        self._numberings.append(Numbering(self.store, name))
+        return self._numberings[-1]
+
     def _new_backlog(self, path: str, settings: QueueSettings, numbering: Numbering) -> Backlog:
         dead_letters = self._side_queue(path, "$DeadLetterQueue", settings, _DEAD_LETTERS)
         transfer = self._side_queue(path, "$Transfer/$DeadLetterQueue", settings, _TRANSFER_DEAD_LETTERS)
@@ -82,7 +89,7 @@ class Broker:
         return backlog
 
     def _side_queue(self, path: str, name: str, settings: QueueSettings, suffix: str) -> Backlog:
-        numbering = Numbering(self.store, path.casefold() + suffix)
+        numbering = self._number(path.casefold() + suffix)
         side = Backlog(f"{path}/{name}", QueueSettings(lock_ms=settings.lock_ms), self._context, numbering)
         for message in self.store.load_messages(numbering.entity):
             side.restore(message)
@@ -90,7 +97,7 @@ class Broker:
         return side
 
     def _add_queue(self, name: str, settings: QueueSettings) -> None:
-        numbering = Numbering(self.store, name.casefold())
+        numbering = self._number(name.casefold())
         backlog = self._new_backlog(name, settings, numbering)
         inlet = Inlet(
             self._context,
@@ -107,11 +114,11 @@ class Broker:
         outlets = []
         for subscription in topic.subscriptions:
             path = f"{topic.name}/Subscriptions/{subscription.name}"
-            numbering = Numbering(self.store, path.casefold())
+            numbering = self._number(path.casefold())
             backlog = self._new_backlog(path, subscription.settings, numbering)
             self._restore(numbering, None, backlog)
             outlets.append(_Outlet(subscription, backlog))
-        numbering = Numbering(self.store, topic.name.casefold())
+        numbering = self._number(topic.name.casefold())
         inlet = Inlet(
             self._context, numbering, dedup_window_ms=topic.dedup_window_ms, accept=_fan_out(topic, tuple(outlets))
         )

@@ -108,37 +108,49 @@ async def test_killed_under_load_it_keeps_what_it_acknowledged(process):
 
 
 async def test_every_kind_of_state_survives_a_kill(process):
-    later = datetime.now(UTC) + timedelta(hours=1)
     async with process.client() as client:
-        async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
-            await sender.send_messages(
-                [ServiceBusMessage(text) for text in ("done", "deferred", "dead", "again", "locked")]
-            )
-            (scheduled,) = await sender.schedule_messages(ServiceBusMessage("scheduled"), later)
-            got = {str(message): message for message in await receiver.receive_messages(5, max_wait_time=5)}
-            await receiver.complete_message(got["done"])
-            await receiver.defer_message(got["deferred"])
-            await receiver.dead_letter_message(got["dead"], reason="why")
-            await receiver.abandon_message(got["again"])
-        async with client.get_queue_sender("dedup") as sender:
-            await sender.send_messages(ServiceBusMessage("1", message_id="a"))
-        async with client.get_topic_sender("t") as sender:
-            await sender.send_messages(ServiceBusMessage("fan", application_properties={"n": 1 << 20}))
-        async with client.get_queue_sender("s") as sender:
-            await sender.send_messages(ServiceBusMessage("in session", session_id="a"))
-        async with client.get_queue_receiver("s", session_id="a") as receiver:
-            await receiver.session.set_state(b"state")
-        await process.kill()
+        numbers, *_ = await asyncio.gather(
+            _leave_messages_in_every_state(client),
+            _send(client.get_queue_sender("dedup"), ServiceBusMessage("1", message_id="a")),
+            _send(client.get_topic_sender("t"), ServiceBusMessage("fan", application_properties={"n": 1 << 20})),
+            _leave_session(client),
+        )
+    await process.kill()
 
     await process.start()
     async with process.client() as client:
         await asyncio.gather(
-            _check_queue(client, scheduled, got["deferred"].sequence_number),
+            _check_queue(client, *numbers),
             _check_dead_letters(client),
             _check_history(client),
             _check_session(client),
             *(_check_subscription(client, name) for name in ("one", "two")),
         )
+
+
+async def _send(sender, message):
+    async with sender:
+        await sender.send_messages(message)
+
+
+async def _leave_messages_in_every_state(client):
+    async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+        texts = ("done", "deferred", "dead", "again", "locked")
+        await sender.send_messages([ServiceBusMessage(text) for text in texts])
+        later = datetime.now(UTC) + timedelta(hours=1)
+        (scheduled,) = await sender.schedule_messages(ServiceBusMessage("scheduled"), later)
+        got = {str(message): message for message in await receiver.receive_messages(5, max_wait_time=5)}
+        await receiver.complete_message(got["done"])
+        await receiver.defer_message(got["deferred"])
+        await receiver.dead_letter_message(got["dead"], reason="why")
+        await receiver.abandon_message(got["again"])
+        return scheduled, got["deferred"].sequence_number
+
+
+async def _leave_session(client):
+    await _send(client.get_queue_sender("s"), ServiceBusMessage("in session", session_id="a"))
+    async with client.get_queue_receiver("s", session_id="a") as receiver:
+        await receiver.session.set_state(b"state")
 
 
 async def _check_queue(client, scheduled, deferred_number):

@@ -1,9 +1,11 @@
 """Queues as the unmodified SDK sees them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceiveMode, ServiceBusSubQueue
+from azure.servicebus.aio import AutoLockRenewer
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError, MessagingEntityNotFoundError
 
 from local_azure.servicebus.testing import queue
@@ -257,3 +259,30 @@ async def test_settling_works_over_management_when_the_link_is_gone(emulate, con
         await receiver.defer_message(got[3])
         states = {str(message): message.state.name for message in await receiver.peek_messages(9, sequence_number=1)}
         assert states == {"1": "ACTIVE", "3": "DEFERRED"}
+
+
+async def test_the_lock_renewer_of_the_sdk_keeps_a_lock(emulate, connect, receive):
+    emulator = await emulate(queues=[queue("q", LockDuration="PT2S")])
+    client = connect(emulator)
+    async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+        await sender.send_messages(ServiceBusMessage("x"))
+        (got,) = await receive(receiver)
+        first_end = got.locked_until_utc
+        async with AutoLockRenewer() as renewer:
+            renewer._sleep_time = 0.05  # it looks once a second, which is too late for so short a lock
+            renewer.register(receiver, got, max_lock_renewal_duration=30)
+            async with asyncio.timeout(5):
+                while got.locked_until_utc <= first_end:  # noqa: ASYNC110 - polls what the renewer changes
+                    await asyncio.sleep(0.02)
+        await receiver.complete_message(got)
+
+
+async def test_message_sent_on_keeps_no_marks_of_the_broker(emulate, connect, receive):
+    client = connect(await emulate(queues=[queue("q"), queue("other")]))
+    async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+        await sender.send_messages([ServiceBusMessage("skipped"), ServiceBusMessage("x")])
+        _, got = await receive(receiver, 2)
+        async with client.get_queue_sender("other") as onward, client.get_queue_receiver("other") as reader:
+            await onward.send_messages(got)
+            (again,) = await receive(reader)
+            assert (again.sequence_number, again.delivery_count, again.state.name) == (1, 0, "ACTIVE")

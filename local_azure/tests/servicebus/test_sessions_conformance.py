@@ -130,3 +130,18 @@ async def test_deferred_and_scheduled_messages_belong_to_their_session(emulate, 
     async with client.get_queue_receiver("s", sub_queue="deadletter") as dead:
         (got,) = await receive(dead)
         assert (str(got), got.session_id) == ("2", "a")
+
+
+async def test_sessions_with_messages_or_new_state_are_listed(emulate, connect):
+    emulator = await emulate(queues=_sessions())
+    client = connect(emulator)
+    await _fill(client, *((f"s{number:03}", "x") for number in range(130)))
+    async with client.get_queue_receiver("s", session_id="idle") as receiver:
+        await receiver.session.set_state(b"x")
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+
+    with_messages = [name async for name in client.list_queue_sessions("s")]
+    with_state = [name async for name in client.list_queue_sessions("s", state_updated_after=long_ago)]
+
+    assert with_messages == [f"s{number:03}" for number in range(130)]
+    assert with_state == ["idle"]
