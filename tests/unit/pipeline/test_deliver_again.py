@@ -183,3 +183,14 @@ async def test_a_claim_whose_answer_was_lost_is_still_ours() -> None:
     await deliver(chunk, world.services)
 
     assert (world.delivery().status, len(world.email.ledger)) == (DeliveryStatus.SENT, 1)
+
+
+async def test_a_worker_without_the_channels_provider_claims_nothing() -> None:
+    world = World()
+    chunk = await accept(world)
+    del world.providers["email"]
+
+    with pytest.raises(KeyError):
+        await deliver(chunk, world.fresh_process())
+
+    assert world.delivery().status is DeliveryStatus.QUEUED
