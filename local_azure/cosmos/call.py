@@ -43,8 +43,12 @@ class Call:
         headers = self.request.headers
         if b"if-match" not in headers and b"if-none-match" not in headers:
             return ANY
-        match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
-        return Conditions(match and match.decode("latin-1"), none_match and none_match.decode("latin-1"))
+        return Conditions(self.text(b"if-match"), self.text(b"if-none-match"))
+
+    def text(self, name: bytes) -> str | None:
+        """A header as text; None when it is absent or empty."""
+        value = self.request.headers.get(name)
+        return value.decode("latin-1") if value else None
 
 
 def parse_body(call: Call) -> Any:

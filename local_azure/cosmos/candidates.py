@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from local_azure.cosmos.container import Container
 from local_azure.cosmos.partition_key import PartitionKey
 from local_azure.cosmos.path_index import MAX_COLUMNS, Path
-from local_azure.cosmos.sql.prefilter import Group, necessary_conditions, sql_ranges
+from local_azure.cosmos.sql.prefilter import EQUAL, Group, necessary_conditions, sql_ranges
 from local_azure.cosmos.sql.select import Select
 
 BATCH_ROWS = 256
 _PROBE_LIMIT = 2000
 _MAX_ALTERNATIVES = 64
+_MAX_EQUAL = 5000
 
 
 class Scope(NamedTuple):
@@ -28,6 +29,7 @@ class Scope(NamedTuple):
 
 Position = int | str
 Batch = list[tuple[Position, bytes]]
+Tests = list[tuple[str, list[Any]]]
 
 
 def _groups(select: Select) -> list[Group]:
@@ -37,29 +39,31 @@ def _groups(select: Select) -> list[Group]:
     return necessary_conditions(select.query.where, sources[0].alias)
 
 
-def _union(container: Container, group: Group, p: dict[str, Any]) -> tuple[list[str], list[Any]] | None:
-    """One SQL condition and its arguments for each alternative of a group; None when a column is missing."""
-    conditions: list[str] = []
-    arguments: list[Any] = []
+def _union(container: Container, group: Group, p: dict[str, Any]) -> Tests | None:
+    """The alternatives of a group as SQL tests with their arguments; None when a column is missing."""
+    tests: Tests = []
+    equal: dict[int, list[Any]] = {}
     for part in group:
         number = container.table.columns.number_of(part.path)
-        tests = sql_ranges(part, p) if number is not None else None
-        if tests is None:
+        found = sql_ranges(part, p) if number is not None else None
+        if number is None or found is None:
             return None
-        for test, values in tests:
-            conditions.append(test.replace("{x}", f"x{number}"))
-            arguments += values
-    return (conditions, arguments) if len(conditions) <= _MAX_ALTERNATIVES else None
+        for test, values in found:
+            if test == EQUAL:
+                equal.setdefault(number, []).append(values[0])
+            else:
+                tests.append((test.replace("{x}", f"x{number}"), values))
+    for number, values in equal.items():
+        tests.append((f"x{number} IN ({','.join('?' * len(values))})", values))
+    return tests if len(tests) <= _MAX_ALTERNATIVES and sum(map(len, equal.values())) <= _MAX_EQUAL else None
 
 
-def _probe(container: Container, conditions: list[str], arguments: list[Any]) -> int:
+def _probe(container: Container, tests: Tests, limit: int) -> int:
     name = container.table.name
-    total, used = 0, 0
-    for condition in conditions:
-        count = condition.count("?")
-        statement = f"SELECT count(*) FROM (SELECT 1 FROM {name} WHERE {condition} LIMIT {_PROBE_LIMIT})"  # noqa: S608 - see item_table
-        total += container.store.execute(statement, arguments[used : used + count]).fetchone()[0]
-        used += count
+    total = 0
+    for test, values in tests:
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {name} WHERE {test} LIMIT {limit})"  # noqa: S608 - see item_table
+        total += container.store.execute(statement, values).fetchone()[0]
     return total
 
 
@@ -75,21 +79,23 @@ def missing_paths(container: Container, select: Select) -> list[Path]:
 
 
 def _indexed_rows(container: Container, select: Select, p: dict[str, Any]) -> list[int] | None:
-    best: tuple[int, list[str], list[Any]] | None = None
+    best: Tests = []
+    fewest = limit = max(_PROBE_LIMIT, container.last_rid // 4)
     for group in _groups(select):
-        union = _union(container, group, p)
-        if union is None:
+        tests = _union(container, group, p)
+        if tests is None:
             continue
-        count = _probe(container, *union)
-        if best is None or count < best[0]:
-            best = (count, *union)
+        count = _probe(container, tests, limit)
+        if count < fewest:
+            best, fewest = tests, count
         if count == 0:
             return []
-    if best is None or best[0] >= _PROBE_LIMIT:
+    if not best:
         return None
     name = container.table.name
-    statement = " UNION ".join(f"SELECT rid FROM {name} WHERE {condition}" for condition in best[1])  # noqa: S608 - see item_table
-    return sorted(row[0] for row in container.store.execute(statement, best[2]))
+    statement = " UNION ".join(f"SELECT rid FROM {name} WHERE {test}" for test, _ in best)  # noqa: S608 - see item_table
+    arguments = [value for _, values in best for value in values]
+    return sorted(row[0] for row in container.store.execute(statement, arguments))
 
 
 def _in_partition(container: Container, key: PartitionKey, after: Position | None, now: int) -> Iterator[Batch]:

@@ -110,7 +110,10 @@ class ItemTable:
 
     def find(self, key_text: str, item_id: str) -> Row | None:
         found = self.store.execute(self._find, (key_text, item_id)).fetchone()
-        return found and Row(*found[:5], found[5:])
+        if found is None:
+            return None
+        rid, lsn, ts, exp, body = found[:5]
+        return Row(rid, lsn, ts, exp, body, found[5:])
 
     def read(self, key_text: str, item_id: str) -> tuple[int, int, int | None, bytes] | None:
         """(lsn, ts, exp, body) of an item, the cheapest way."""

@@ -80,10 +80,12 @@ class _Breather:
     def __init__(self) -> None:
         self.until = time.perf_counter() + _SLICE_SECONDS
 
+    def is_due(self) -> bool:
+        return time.perf_counter() >= self.until
+
     async def pause(self) -> None:
-        if time.perf_counter() >= self.until:
-            await asyncio.sleep(0)
-            self.until = time.perf_counter() + _SLICE_SECONDS
+        await asyncio.sleep(0)
+        self.until = time.perf_counter() + _SLICE_SECONDS
 
 
 def _reads_whole_items(select: Select) -> bool:
@@ -123,7 +125,8 @@ async def _stream(
                 return Page(documents, None, Read(items, size))
             if len(documents) >= limit or given_size >= MAX_PAGE_BYTES:
                 return Page(documents, _encode(Token(position, skipped, given)), Read(items, size))
-        await breather.pause()
+            if breather.is_due():
+                await breather.pause()
     return Page(documents, None, Read(items, size))
 
 
@@ -140,8 +143,9 @@ async def _collect(container: Container, select: Select, p: dict[str, Any], scop
                 size += len(body)
                 for row in select.expand([orjson.loads(body)], p):
                     collector.add(row)
+                if breather.is_due():
+                    await breather.pause()
             items += len(batch)
-            await breather.pause()
     skip, take = select.bounds(p)
     return collector.results()[skip : skip + take], Read(items, size)
 

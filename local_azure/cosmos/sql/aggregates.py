@@ -85,4 +85,5 @@ def new_accumulator(name: str) -> Accumulator:
         return Extreme(-1)
     if name == "MAX":
         return Extreme(1)
-    return {"COUNT": Count, "COUNTIF": CountIf, "SUM": Sum, "AVG": Average}[name]()
+    plain: dict[str, type[Count | Sum]] = {"COUNT": Count, "COUNTIF": CountIf, "SUM": Sum, "AVG": Average}
+    return plain[name]()

@@ -29,6 +29,7 @@ from local_azure.cosmos.sql.tree import (
     SubQuery,
     Ternary,
     Unary,
+    chain,
 )
 from local_azure.cosmos.sql.values import equals, less_or_equal
 
@@ -137,11 +138,10 @@ def _unary(node: Unary, scope: Scope) -> Evaluate:
 
 
 def _binary(node: Binary, scope: Scope) -> Evaluate:
+    if node.operator in ("AND", "OR"):
+        parts = [compile_expression(part, scope) for part in chain(node, node.operator)]
+        return logical_and(parts) if node.operator == "AND" else logical_or(parts)
     left, right = compile_expression(node.left, scope), compile_expression(node.right, scope)
-    if node.operator == "AND":
-        return logical_and(left, right)
-    if node.operator == "OR":
-        return logical_or(left, right)
     if node.operator == "??":
 
         def first_defined(b: Bindings, p: Parameters) -> Any:

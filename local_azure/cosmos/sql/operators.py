@@ -14,30 +14,32 @@ def negate(value: Any) -> Any:
     return not value if type(value) is bool else UNDEFINED
 
 
-def logical_and(left: _Evaluate, right: _Evaluate) -> _Evaluate:
-    def both(b: list[Any], p: dict[str, Any]) -> Any:
-        first = left(b, p)
-        if first is False:
-            return False
-        second = right(b, p)
-        if second is False:
-            return False
-        return True if first is True and second is True else UNDEFINED
+def logical_and(parts: list[_Evaluate]) -> _Evaluate:
+    def every(b: list[Any], p: dict[str, Any]) -> Any:
+        result: Any = True
+        for part in parts:
+            value = part(b, p)
+            if value is False:
+                return False
+            if value is not True:
+                result = UNDEFINED
+        return result
 
-    return both
+    return every
 
 
-def logical_or(left: _Evaluate, right: _Evaluate) -> _Evaluate:
-    def either(b: list[Any], p: dict[str, Any]) -> Any:
-        first = left(b, p)
-        if first is True:
-            return True
-        second = right(b, p)
-        if second is True:
-            return True
-        return False if first is False and second is False else UNDEFINED
+def logical_or(parts: list[_Evaluate]) -> _Evaluate:
+    def some(b: list[Any], p: dict[str, Any]) -> Any:
+        result: Any = False
+        for part in parts:
+            value = part(b, p)
+            if value is True:
+                return True
+            if value is not False:
+                result = UNDEFINED
+        return result
 
-    return either
+    return some
 
 
 def _arithmetic(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

@@ -135,11 +135,11 @@ class _Parser:
 
     def source(self, *, root: bool) -> Source:
         if self.token.kind == "name" and self.peek("IN", 1):
-            alias = self.name()
+            name = self.name()
             self.at += 1
-            return Source(alias, self.unary(), each=True)
+            return Source(name, self.unary(), each=True)
         value = self.unary()
-        alias = None
+        alias: str | None = None
         if self.take("AS") or (self.token.kind == "name" and self.token.value not in _RESERVED):
             alias = self.name()
         if self.peek("IN"):

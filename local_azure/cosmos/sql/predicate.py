@@ -20,6 +20,8 @@ _LITERAL = re.compile(
     re.DOTALL,
 )
 
+_MAX_PREDICATE = 8192
+
 
 def _lift(text: str) -> tuple[str, dict[str, Any]]:
     literals: dict[str, Any] = {}
@@ -48,5 +50,7 @@ def predicate_holds(text: Any, document: dict[str, Any]) -> bool:
     if type(text) is not str:
         raise bad_request("The patch condition must be a string.")
     # Property names of object literals look like strings; such a text is compiled as it is.
+    if len(text) > _MAX_PREDICATE:
+        raise bad_request("The patch condition is too long.")
     shape, literals = (text, {}) if "{" in text else _lift(text)
     return _compiled(shape)([document], literals) is True

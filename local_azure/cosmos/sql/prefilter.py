@@ -11,9 +11,10 @@ from typing import Any
 from local_azure.cosmos.epk import UNDEFINED
 from local_azure.cosmos.path_index import MAX_INDEXED_TEXT, Path
 from local_azure.cosmos.sql.evaluator import constant_path
-from local_azure.cosmos.sql.tree import Between, Binary, Call, In, Literal, Node, Parameter
+from local_azure.cosmos.sql.tree import Between, Binary, Call, In, Literal, Node, Parameter, chain
 
 _MIRROR = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+EQUAL = "{x}=?"
 _END_OF_TEXT = "\U0010ffff"
 
 
@@ -58,12 +59,20 @@ def _condition(node: Node, alias: str) -> PathCondition | None:
 
 
 def _alternatives(node: Node, alias: str) -> Group | None:
-    if isinstance(node, Binary) and node.operator == "OR":
-        left, right = _alternatives(node.left, alias), _alternatives(node.right, alias)
-        return left + right if left is not None and right is not None else None
-    if isinstance(node, Binary) and node.operator == "AND":
+    found: list[PathCondition] = []
+    for part in chain(node, "OR"):
         # Either side of an AND is necessary; the first one that can be answered will do.
-        return _alternatives(node.left, alias) or _alternatives(node.right, alias)
+        sides = chain(part, "AND")
+        answer = next(filter(None, (_answerable(side, alias) for side in sides)), None)
+        if answer is None:
+            return None
+        found += answer
+    return tuple(found)
+
+
+def _answerable(node: Node, alias: str) -> Group | None:
+    if isinstance(node, Binary) and node.operator == "OR":
+        return _alternatives(node, alias)
     condition = _condition(node, alias)
     return (condition,) if condition is not None and condition.path else None
 
@@ -71,10 +80,8 @@ def _alternatives(node: Node, alias: str) -> Group | None:
 def necessary_conditions(where: Node | None, alias: str) -> list[Group]:
     if where is None:
         return []
-    if isinstance(where, Binary) and where.operator == "AND":
-        return necessary_conditions(where.left, alias) + necessary_conditions(where.right, alias)
-    group = _alternatives(where, alias)
-    return [group] if group is not None else []
+    groups = (_alternatives(part, alias) for part in chain(where, "AND"))
+    return [group for group in groups if group is not None]
 
 
 def constant_of(node: Node, p: dict[str, Any]) -> Any:
@@ -103,7 +110,7 @@ def sql_ranges(condition: PathCondition, p: dict[str, Any]) -> list[tuple[str, l
     values = [_sortable(value) for value in values]
     first = values[0]
     if condition.operator in ("=", "in"):
-        return [("{x}=?", [value]) for value in values]
+        return [(EQUAL, [value]) for value in values]
     if condition.operator == "between":
         return [("{x}>=? AND {x}<=?", values)]
     if condition.operator == "prefix":

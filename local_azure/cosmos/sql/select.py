@@ -238,4 +238,7 @@ def compile_subquery(query: Query, outer: Scope) -> Evaluate:
 @lru_cache(maxsize=512)
 def compile_text(text: str) -> Select:
     """The compiled query of a text. Raises 400 for text that is not a query."""
-    return Select(parse_query(text))
+    try:
+        return Select(parse_query(text))
+    except RecursionError:
+        raise bad_request("The query is nested too deeply.") from None

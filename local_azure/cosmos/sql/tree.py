@@ -179,4 +179,14 @@ Node = (
     | SubQuery
 )
 
+
+def chain(node: Node, operator: str) -> list[Node]:
+    """The operands of `a AND b AND c`; long chains must not become deep recursion."""
+    parts: list[Node] = []
+    while isinstance(node, Binary) and node.operator == operator:
+        parts.append(node.right)
+        node = node.left
+    return [node, *reversed(parts)]
+
+
 AGGREGATES = frozenset({"COUNT", "SUM", "MIN", "MAX", "AVG", "COUNTIF"})

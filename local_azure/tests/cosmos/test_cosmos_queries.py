@@ -185,6 +185,17 @@ async def test_the_sweep_finds_what_is_due_and_nothing_else(container):
     assert sorted(row["id"] for row in rows) == ["0", "12", "4", "9", "new"]
 
 
+async def test_many_items_are_read_at_once(container):
+    for batch in range(8):
+        creates = [("create", ({"id": f"{batch}-{n}", "pk": str(batch)},)) for n in range(100)]
+        await container.execute_item_batch(creates, str(batch), no_response=True)
+    wanted = [(f"{batch}-{n}", str(batch)) for batch in range(8) for n in range(80)]
+
+    found = await container.read_items([*wanted, ("absent", "1")])
+
+    assert sorted(item["id"] for item in found) == sorted(item_id for item_id, _ in wanted)
+
+
 async def test_read_items_and_read_all_items(filled):
     wanted = [(str(number), f"p{number % 4}") for number in (3, 17, 22, 38)]
 

@@ -187,6 +187,12 @@ def test_queries(text, expected):
     assert values(text, n=7, list=["Hello"]) == expected
 
 
+def test_long_chains_of_conditions_are_not_deep():
+    many = " OR ".join(f"(c.n = {number} AND c.text = 'Hello')" for number in range(3000, 0, -1))
+
+    assert values(f"SELECT VALUE c.id FROM c WHERE {many}") == ["1"]  # noqa: S608 - the query language's own text
+
+
 def test_order_across_types():
     document = {"all": [{"v": v} for v in ("b", 2, None, True, "a", False, 1.5, [1], {"x": 1})] + [{}]}
 
@@ -218,6 +224,7 @@ def test_order_across_types():
         "SELECT * FROM c; DROP TABLE c",
         "SELECT udf.f(c.x) FROM c",
         "SELECT c.a AS x, c.b AS x FROM c",
+        "SELECT VALUE " + "+".join(["1"] * 5000) + " FROM c",
         "SELECT * FROM c WHERE " + "(" * 500 + "1" + ")" * 500,
         "SELECT * FROM c WHERE c.x = 1 #",
     ],
