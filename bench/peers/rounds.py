@@ -12,11 +12,12 @@ from bench.peers.celery_peer import running_celery
 from bench.peers.cns_subject import Cns, running_cns
 from bench.peers.measurement import WARM_UP, Numbers
 from bench.peers.peer import Peer
-from bench.peers.seed002_peer import running_seed002
+from bench.peers.seed002_peer import Variant, running_seed002
 from bench.peers.subject import Outcome
 from bench.provider_client import Provider, running_provider
 
 BATCH_ITEMS = 1000
+_VARIANTS = (Variant(), Variant(worker_renders=True), Variant(prefetch=50))  # the first is the seed to the letter
 CNS_SINGLE, CNS_BATCH = "CNS, singles", f"CNS, batches of {BATCH_ITEMS:,}"
 
 
@@ -31,8 +32,8 @@ class Sizes:
 def run_round(sizes: Sizes, python: Path, say: Callable[[str], None]) -> list[Outcome]:
     """All outcomes, peers first."""
     outcomes = []
-    for prefetch in (1, 50):
-        with _provider_and_folder() as (provider, folder), running_seed002(folder, python, provider, prefetch) as peer:
+    for variant in _VARIANTS:
+        with _provider_and_folder() as (provider, folder), running_seed002(folder, python, provider, variant) as peer:
             outcomes.append(_measure_peer(peer, sizes, say))
     with _provider_and_folder() as (provider, folder), running_celery(folder, python, provider) as peer:
         outcomes.append(_measure_peer(peer, sizes, say))

@@ -4,6 +4,7 @@ import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -16,6 +17,18 @@ from bench.peers.workload import DATA, USERS
 from bench.provider_client import Provider
 
 
+@dataclass(frozen=True)
+class Variant:
+    """What can be chosen."""
+
+    prefetch: int = 1
+    worker_renders: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"seed 002, prefetch {self.prefetch}" + (", worker renders" if self.worker_renders else "")
+
+
 class Seed002(Peer):
     """Adds the request."""
 
@@ -25,20 +38,20 @@ class Seed002(Peer):
 
 
 @contextmanager
-def running_seed002(folder: Path, python: Path, provider: Provider, prefetch: int) -> Iterator[Seed002]:
+def running_seed002(folder: Path, python: Path, provider: Provider, variant: Variant) -> Iterator[Seed002]:
     """Up, and stopped at the end whatever happens."""
     programs, ports = Programs(folder), free_ports()
     try:
-        yield _start(programs, ports, python, provider, prefetch)
+        yield _start(programs, ports, python, provider, variant)
     finally:
         programs.stop()
 
 
-def _start(programs: Programs, ports: Iterator[int], python: Path, provider: Provider, prefetch: int) -> Seed002:
+def _start(programs: Programs, ports: Iterator[int], python: Path, provider: Provider, variant: Variant) -> Seed002:
     database, cache, queue = (start(programs, ports) for start in (start_postgresql, start_redis, start_rabbitmq))
     gateway, users, templates = next(ports), next(ports), next(ports)
     peer = Seed002(
-        name=f"seed 002, prefetch {prefetch}",
+        name=variant.name,
         port=gateway,
         provider=provider,
         programs=programs,
@@ -54,7 +67,8 @@ def _start(programs: Programs, ports: Iterator[int], python: Path, provider: Pro
         "TEMPLATE_SERVICE_URL": f"http://127.0.0.1:{templates}",
         "SENDGRID_BASE_URL": provider.url,
         "INTERNAL_API_SECRET": secrets.token_urlsafe(32),
-        "PREFETCH_COUNT": str(prefetch),
+        "PREFETCH_COUNT": str(variant.prefetch),
+        "WORKER_RENDERS": str(variant.worker_renders).lower(),
     }
     peer.start_service("user-service", "seed002.user_service:app", users, settings)
     peer.start_service("template-service", "seed002.template_service:app", templates, settings)

@@ -10,6 +10,7 @@ TEMPLATE_SERVICE_URL = os.environ["TEMPLATE_SERVICE_URL"]
 SENDGRID_BASE_URL = os.environ["SENDGRID_BASE_URL"]
 INTERNAL_API_SECRET = os.environ["INTERNAL_API_SECRET"]
 PREFETCH_COUNT = int(os.environ["PREFETCH_COUNT"])
+WORKER_RENDERS = os.environ["WORKER_RENDERS"] == "true"  # else the template service, as the data flow says
 CACHE_TTL_SECONDS = 3600
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 EMAIL_QUEUE = "email.queue"

@@ -96,20 +96,27 @@ async def _accept(body: NotificationRequest, state: Any, request_id: str) -> str
     user = await _call(_USER_BREAKER, state.client, user_url, trace)
     if not user["preferences"].get("email"):
         raise HTTPException(422, "the user does not want email")
-    render_url = f"{config.TEMPLATE_SERVICE_URL}/v1/templates/render"
-    wanted = orjson.dumps({"template_key": body.template_key, "message_data": body.message_data})
-    rendered = await _call(_TEMPLATE_BREAKER, state.client, render_url, trace, wanted)
+    content = await _content(body, state, trace)
     notification_id = str(uuid.uuid4())
     message = {
         "notification_id": notification_id,
         "user_id": body.user_id,
         "delivery_targets": {"email": user["email_address"], "phone": user["phone_number"]},
         "user_preferences": user["preferences"],
-        "rendered_content": rendered,
+        **content,
         "metadata": {"request_id": request_id},
     }
     await _publish(state.exchange, notification_id, orjson.dumps(message))
     return notification_id
+
+
+async def _content(body: NotificationRequest, state: Any, trace: dict[str, str]) -> dict[str, Any]:
+    base = f"{config.TEMPLATE_SERVICE_URL}/v1/templates"
+    if config.WORKER_RENDERS:
+        found = await _call(_TEMPLATE_BREAKER, state.client, f"{base}/{body.template_key}/digest", trace)
+        return {"template": [body.template_key, found["digest"]], "message_data": body.message_data}
+    wanted = orjson.dumps({"template_key": body.template_key, "message_data": body.message_data})
+    return {"rendered_content": await _call(_TEMPLATE_BREAKER, state.client, f"{base}/render", trace, wanted)}
 
 
 async def _call(

@@ -1,8 +1,10 @@
-"""Seed 002, template service: POST /v1/templates/render, PostgreSQL behind a Redis cache of one hour.
+"""Seed 002, template service: PostgreSQL behind a Redis cache of one hour.
 
-Rendering happens here, at accept, as the seed's data flow says ("Response: Rendered content").
+POST /v1/templates/render renders at accept, as the seed's data flow says ("Response: Rendered content"). Where the
+worker renders instead, the gateway asks for a template's digest, and the worker for its sources, once.
 """
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,12 +46,25 @@ async def health() -> dict[str, str]:
 @app.post("/v1/templates/render", dependencies=[Depends(require_internal_secret)])
 async def render(body: RenderRequest, request: Request) -> Response:
     """Subject, text and HTML for the data given."""
-    parts = await _read_template(request, body.template_key)
+    parts = orjson.loads(await _read_template(request, body.template_key))
     rendered = request.app.state.renderer.render(parts, body.message_data)
     return Response(orjson.dumps(rendered), media_type="application/json")
 
 
-async def _read_template(request: Request, key: str) -> dict[str, str]:
+@app.get("/v1/templates/{key}", dependencies=[Depends(require_internal_secret)])
+async def read_template(key: str, request: Request) -> Response:
+    """Its sources."""
+    return Response(await _read_template(request, key), media_type="application/json")
+
+
+@app.get("/v1/templates/{key}/digest", dependencies=[Depends(require_internal_secret)])
+async def read_digest(key: str, request: Request) -> Response:
+    """What pins the sources as they are now."""
+    digest = hashlib.sha256(await _read_template(request, key)).hexdigest()
+    return Response(orjson.dumps({"digest": digest}), media_type="application/json")
+
+
+async def _read_template(request: Request, key: str) -> bytes:
     cache: redis.Redis = request.app.state.cache
     stored = await cache.get(f"template:{key}")
     if stored is None:
@@ -58,4 +73,4 @@ async def _read_template(request: Request, key: str) -> dict[str, str]:
             raise HTTPException(404, "no such template")
         stored = orjson.dumps(dict(row))
         await cache.setex(f"template:{key}", CACHE_TTL_SECONDS, stored)
-    return dict(orjson.loads(stored))
+    return bytes(stored)
