@@ -1,23 +1,27 @@
 """The load bench: `make bench`, or ``python -m bench [--quick] [--only accept delivery …]``.
 
 Starts the stand-in on a folder and ports of its own, drives the public API from a separate process, and writes
-bench/report/. Exit status 1 when a notification was lost or doubled, never because the machine is slow.
+bench/report/. Exit status 1 when a notification was lost or doubled, never because the machine is slow; 2 when a
+measurement could not be made (the report has the others).
 """
 
 import argparse
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bench.measurements import accept, backlog, callbacks, delivery, lanes, operations, stages, wait, workers
 from bench.observation import Bench
 from bench.provider_client import running_provider
 from bench.reporting import machine, report
-from bench.stack import PORT_OFFSET, Stack, StackOptions, running_stack
+from bench.stack import PORT_OFFSET, Stack, StackFailed, StackOptions, running_stack
 
 _REPORT = Path(__file__).parent / "report"
 _ON_ONE_STACK: dict[str, Callable[[Bench, Stack], None]] = {
@@ -44,25 +48,29 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(bench: Bench, only: list[str], options: StackOptions) -> None:
-    own = {name: bench.data / name for name in _ALL}
-    for name in [name for name in _ON_THEIR_OWN if name in only]:
-        _ON_THEIR_OWN[name](bench, _at(options, own[name]))
-    shared = [name for name in _ON_ONE_STACK if name in only]
-    if shared:
-        with running_stack(_at(options, own["delivery"])) as stack:
-            delivery.warm_up(bench, stack)
-            for name in shared:
-                _ON_ONE_STACK[name](bench, stack)
-    if "backlog" in only:  # last, because it leaves the fullest store behind
-        with running_stack(_at(options, own["backlog"])) as stack:
-            delivery.warm_up(bench, stack)
-            backlog.measure(bench, stack)
+def _measure(bench: Bench, only: list[str], options: StackOptions) -> list[str]:
+    """What could not be measured, with the reason."""
+    failures = []
+    jobs = {name: _ON_THEIR_OWN[name] for name in _ON_THEIR_OWN if name in only}
+    if shared := [measure for name, measure in _ON_ONE_STACK.items() if name in only]:
+        jobs["delivery"] = partial(_on_one_stack, shared)
+    if "backlog" in only:
+        jobs["backlog"] = partial(_on_one_stack, [backlog.measure])
+    for name, job in jobs.items():
+        try:
+            job(bench, replace(options, data=options.data / name))
+        except (StackFailed, OSError, subprocess.SubprocessError) as failure:
+            failures.append(f"{name}: {failure}")
+            bench.say(f"FAILED: {failures[-1]}")
     stages.conclude(bench)
+    return failures
 
 
-def _at(options: StackOptions, data: Path) -> StackOptions:
-    return StackOptions(data=data, provider=options.provider, port_offset=options.port_offset)
+def _on_one_stack(measurements: list[Callable[[Bench, Stack], None]], bench: Bench, options: StackOptions) -> None:
+    with running_stack(options) as stack:
+        delivery.warm_up(bench, stack)
+        for measure in measurements:
+            measure(bench, stack)
 
 
 def main() -> int:
@@ -73,15 +81,19 @@ def main() -> int:
     data = Path(tempfile.mkdtemp(prefix="cns-bench-"))
     with running_provider() as provider:
         bench = Bench(provider, data, options.seed, options.quick, lambda line: print(line, flush=True))
-        _measure(bench, list(options.only), StackOptions(data, provider, options.port_offset))
+        failures = _measure(bench, list(options.only), StackOptions(data, provider, options.port_offset))
+    about["not_measured"] = failures
     report.write(options.report, about, bench.sections, bench.verdict, bench.refused)
     print(f"\n{report.summary(bench.sections, bench.verdict, bench.refused)}")
     print(f"{time.monotonic() - started:.0f} s; {options.report / 'report.md'}")
-    if bench.verdict.is_clean:
+    if bench.verdict.is_clean and not failures:
         shutil.rmtree(data)
         return 0
-    print(f"LOST OR DOUBLED; the stand-in's logs and data: {data}")
-    return 1
+    print(f"the stand-in's logs and data: {data}")
+    if not bench.verdict.is_clean:
+        print("LOST OR DOUBLED")
+        return 1
+    return 2
 
 
 if __name__ == "__main__":

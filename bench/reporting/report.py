@@ -72,6 +72,7 @@ def markdown(
         "Wall figures depend on what else it does; CPU figures and ratios much less.",
         "",
         f"Books: {books_line(verdict, refused)}.",
+        *(f"- not measured: {failure}" for failure in about["not_measured"]),
         *(f"- refused: {answer}: {count}" for answer, count in refused.items()),
         "",
     ]

@@ -17,6 +17,7 @@ _ABOUT = {
     "python": "3.11.7",
     "packages": {"pydantic": "2.14.4"},
     "sources": "abc",
+    "not_measured": ["backlog: it did not start"],
 }
 
 
@@ -56,6 +57,7 @@ def test_the_markdown_gives_each_figure_with_range_target_and_verdict():
     assert "seed 7, quick" in text
     assert "pydantic 2.14.4" in text
     assert "- refused: 503 away: 2" in text
+    assert "- not measured: backlog: it did not start" in text
     assert "| host |  | 50 |" in text
     assert "![chart.svg](chart.svg)" in text
 
