@@ -90,9 +90,10 @@ def _wait(prefer: str | None) -> timedelta | None:
         name, _, value = preference.strip().partition("=")
         if name.strip().lower() != "wait":
             continue
-        if not value.strip().isdecimal():
+        seconds = value.partition(";")[0].strip().strip('"')  # a value may be quoted, and parameters may follow
+        if not (seconds.isascii() and seconds.isdecimal()):
             raise InvalidSubmission([FieldError("", "Prefer: wait must be a number of seconds")], status=400)
-        return min(timedelta(seconds=int(value[:9])), MAX_WAIT) or None
+        return min(timedelta(seconds=int(seconds[:9])), MAX_WAIT) or None
     return None
 
 

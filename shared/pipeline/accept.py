@@ -114,7 +114,7 @@ def _content(
     channel: Channel, index: int, request: SubmitNotification, template: TemplateVersion | None
 ) -> Content | None:
     if template is not None:
-        parts = template.parts[template.default_locale]
+        parts = template.parts[_locale(request, template)]
         if any(part not in parts for part in channel.required_parts):
             _refuse(FieldError(f"/channels/{index}", f"template {template.id} has no {channel.name} part"))
         return None

@@ -78,7 +78,7 @@ async def submit_batch(request: SubmitRequest, caller: Caller, services: Service
     """The accepted batch, item by item.
 
     Raises:
-        InvalidSubmission: the envelope is wrong, or no item can be accepted.
+        InvalidSubmission: the envelope is wrong; a wrong item is answered in its place.
         KeyReused, Conflict: the idempotency key was used with another body, or is being worked on.
         StoreUnavailable: nothing, or with a key not everything, could be committed; repeat the request.
     """

@@ -171,6 +171,8 @@ async def test_receipts_and_health_need_no_token(world: Any, call: Any) -> None:
         ("return=minimal", None),
         ("waiting=5", None),
         ("wait=2, wait=9", 2),
+        ('wait="10"', 10),
+        ("wait=10; because=slow", 10),
     ],
 )
 def test_patience_is_read_from_prefer(prefer: str | None, seconds: int | None) -> None:

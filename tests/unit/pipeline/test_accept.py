@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -157,6 +158,26 @@ async def test_a_channel_without_a_provider_is_not_enabled() -> None:
 
     with pytest.raises(InvalidSubmission) as refused:
         await _plan(world)
+
+    assert [error.pointer for error in refused.value.errors] == ["/channels/0"]
+
+
+async def test_a_locale_that_lacks_a_part_does_not_serve_its_channel() -> None:
+    world = World()
+    found = await world.services.templates.find(TENANT, "order-confirmation", None)
+    assert found is not None
+
+    class NoGermanSms:
+        async def find(self, *_: object) -> Any:
+            german = {name: text for name, text in found.parts["de"].items() if name != "sms.txt"}
+            return replace(found, parts=dict(found.parts) | {"de": german})
+
+    world.with_(templates=NoGermanSms())
+    sms = {"channels": ["sms"], "recipient": {"phone": "+4915112345678"}, "data": await _order_data(), "content": None}
+
+    await _plan(world, template={"id": "order-confirmation", "locale": "en"}, **sms)
+    with pytest.raises(InvalidSubmission) as refused:
+        await _plan(world, template={"id": "order-confirmation", "locale": "de"}, **sms)
 
     assert [error.pointer for error in refused.value.errors] == ["/channels/0"]
 
