@@ -78,19 +78,20 @@ def missing_paths(container: Container, select: Select) -> list[Path]:
     return [path for path in condition_paths(select) if not columns.knows(path)][: MAX_COLUMNS - len(columns)]
 
 
-def _indexed_rows(container: Container, select: Select, p: dict[str, Any]) -> list[int] | None:
-    best: Tests = []
-    fewest = limit = max(_PROBE_LIMIT, container.last_rid // 4)
-    for group in _groups(select):
-        tests = _union(container, group, p)
-        if tests is None:
-            continue
+def _fewest(container: Container, choices: list[Tests], limit: int) -> Tests | None:
+    """The choice with the fewest index entries, if one has less than a limit."""
+    best: Tests | None = None
+    for tests in choices:
         count = _probe(container, tests, limit)
-        if count < fewest:
-            best, fewest = tests, count
-        if count == 0:
-            return []
-    if not best:
+        if count < limit:
+            best, limit = tests, count
+    return best
+
+
+def _indexed_rows(container: Container, select: Select, p: dict[str, Any]) -> list[int] | None:
+    choices = [tests for group in _groups(select) if (tests := _union(container, group, p)) is not None]
+    best = _fewest(container, choices, _PROBE_LIMIT) or _fewest(container, choices, container.last_rid // 4)
+    if best is None:
         return None
     name = container.table.name
     statement = " UNION ".join(f"SELECT rid FROM {name} WHERE {test}" for test, _ in best)  # noqa: S608 - see item_table

@@ -224,7 +224,7 @@ def test_order_across_types():
         "SELECT * FROM c; DROP TABLE c",
         "SELECT udf.f(c.x) FROM c",
         "SELECT c.a AS x, c.b AS x FROM c",
-        "SELECT VALUE " + "+".join(["1"] * 5000) + " FROM c",
+        "SELECT VALUE 1" + "+1" * 5000,
         "SELECT * FROM c WHERE " + "(" * 500 + "1" + ")" * 500,
         "SELECT * FROM c WHERE c.x = 1 #",
     ],
