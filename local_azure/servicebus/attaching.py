@@ -194,6 +194,7 @@ def _grant(session: "LinkSession", request: _Request, link: DeliveringLink, held
         source=frames.source(request.source, filters),
         properties=wire.encode({Symbol("com.microsoft:locked-until-utc"): ticks}),
     )
+    link.resume()
 
 
 def _wait(session: "LinkSession", request: _Request, backlog: SessionBacklog, link: DeliveringLink) -> None:
@@ -230,6 +231,10 @@ class _SessionWait:
             self._request,
             AmqpError("com.microsoft:timeout", "No session became available within the time allowed."),
         )
+
+    def take_flow(self, *, delivery_count: int, credit: int, drain: bool) -> None:
+        """Credit that comes early counts once the session is there."""
+        self._link.take_flow(delivery_count=delivery_count, credit=credit, drain=drain)
 
     def resume(self) -> None:
         """Nothing waits here for room."""

@@ -102,6 +102,7 @@ class Broker:
         inlet = Inlet(
             self._context,
             numbering,
+            path=name,
             dedup_window_ms=settings.dedup_window_ms,
             accept=backlog.accept,
             check=backlog.check if settings.requires_session else None,
@@ -120,7 +121,11 @@ class Broker:
             outlets.append(_Outlet(subscription, backlog))
         numbering = self._number(topic.name.casefold())
         inlet = Inlet(
-            self._context, numbering, dedup_window_ms=topic.dedup_window_ms, accept=_fan_out(topic, tuple(outlets))
+            self._context,
+            numbering,
+            path=topic.name,
+            dedup_window_ms=topic.dedup_window_ms,
+            accept=_fan_out(topic, tuple(outlets)),
         )
         self.inlets[topic.name.casefold()] = inlet
         self._restore(numbering, inlet, None)

@@ -31,6 +31,6 @@ def report(broker: Broker) -> list[dict[str, Any]]:
                 "oldest_dead_letter_enqueued_at": _instant(dead["oldest_enqueued_ms"]),
             }
         )
-    topics = [name for name in broker.inlets if name not in broker.backlogs]
-    entries.extend({"name": name, "kind": "topic", "scheduled": len(broker.inlets[name].scheduled)} for name in topics)
+    topics = [inlet for name, inlet in broker.inlets.items() if name not in broker.backlogs]
+    entries.extend({"name": topic.path, "kind": "topic", "scheduled": len(topic.scheduled)} for topic in topics)
     return sorted(entries, key=lambda entry: str(entry["name"]))

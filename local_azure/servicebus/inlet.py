@@ -114,10 +114,12 @@ class Inlet:
         context: Context,
         numbering: Numbering,
         *,
+        path: str,
         dedup_window_ms: int,
         accept: Callable[[Content, int, int, Origin], None],
         check: Callable[[Content], None] | None = None,
     ) -> None:
+        self.path = path
         self._context, self._numbering, self._accept, self._check = context, numbering, accept, check
         self._history = History(context, numbering.entity, dedup_window_ms)
         self._due: list[tuple[int, int]] = []

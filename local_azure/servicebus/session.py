@@ -192,10 +192,11 @@ class LinkSession:
                 self.send(frames.flow(self._next_incoming_id, self._next_outgoing_id))
             return
         link = self.links.get(handle)
-        if isinstance(link, DeliveringLink | ReplyLink):
-            link.take_flow(delivery_count=fields[5] or 0, credit=fields[6] or 0, drain=bool(fields[8]))
-            if fields[8] or fields[9]:
-                self._answer_flow(link, drain=bool(fields[8]))
+        if link is None or isinstance(link, ReceivingLink):
+            return
+        link.take_flow(delivery_count=fields[5] or 0, credit=fields[6] or 0, drain=bool(fields[8]))
+        if isinstance(link, DeliveringLink | ReplyLink) and (fields[8] or fields[9]):
+            self._answer_flow(link, drain=bool(fields[8]))
 
     def _answer_flow(self, link: DeliveringLink | ReplyLink, *, drain: bool) -> None:
         self.send(

@@ -196,8 +196,13 @@ class SessionBacklog(Backlog):
             message = self._next_ready(session.ready, now)
             if message is not None:
                 self._hand_over(message, session.holder, session.locked_until)
-                if message.lock_token:
-                    session.tokens.add(message.lock_token)
+
+    def lock(self, message: Message, locked_until: int) -> None:
+        """Lock for as long as the session is locked."""
+        session = self._session(message.session_id or "")
+        super().lock(message, session.locked_until or locked_until)
+        if message.lock_token:
+            session.tokens.add(message.lock_token)
 
     def _unlock(self, token: bytes) -> Message | None:
         message = super()._unlock(token)
