@@ -14,14 +14,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.faults.broken_builds import DEFECTS, Defect, is_caught, plant
+from bench.faults.broken_builds import DEFECTS, Defect, is_caught, plant, with_defect
 from bench.faults.play import Played, Terms, play
 from bench.faults.registry import SCENARIOS, named
 from bench.faults.report import Caught, caught_line, document, ledger_line, machine, write
-from bench.faults.scenario import Size
+from bench.faults.scenario import Scenario, Size
 from bench.faults.service import ROOT
 
 _REPORT = ROOT / "bench" / "report"
+_LANES = 4
 _IMPATIENCE_SECONDS = 20.0  # a broken build need not be waited for as long as a sound one
 
 
@@ -32,25 +33,35 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="NAME", help="scenarios or, with --broken-builds, defects")
     parser.add_argument("--broken-builds", action="store_true", help="only the builds that are broken on purpose")
     parser.add_argument("--seed", type=int, help="as printed by an earlier run")
+    parser.add_argument("--lanes", type=int, default=_LANES, help=f"light scenarios at a time (default {_LANES})")
     parser.add_argument("--list", action="store_true", help="name scenarios and defects")
     parser.add_argument("--keep-data", action="store_true", help="leave the data folders, with their logs, under /tmp")
     return parser.parse_args()
 
 
-async def _play_all(names: Sequence[str], terms: Terms) -> list[Played]:
-    done = []
-    for name in names:
-        done.append(await play(named(name), terms))
-        print(ledger_line(done[-1]), flush=True)
-    return done
+async def _play_all(scenarios: Sequence[Scenario], terms: Terms, lanes: int) -> list[Played]:
+    gate = asyncio.Semaphore(lanes)
+
+    async def one(scenario: Scenario) -> Played:
+        async with gate:
+            played = await play(scenario, terms)
+            print(ledger_line(played), flush=True)
+            return played
+
+    heavy = [await one(each) for each in scenarios if each.is_heavy]
+    return heavy + list(await asyncio.gather(*(one(each) for each in scenarios if not each.is_heavy)))
 
 
-async def _catch_all(defects: Sequence[Defect], seed: int) -> list[Caught]:
-    done = []
-    for defect in defects:
-        done.append(await _catch(defect, seed))
-        print(caught_line(done[-1]), flush=True)
-    return done
+async def _catch_all(defects: Sequence[Defect], seed: int, lanes: int) -> list[Caught]:
+    gate = asyncio.Semaphore(lanes)
+
+    async def one(defect: Defect) -> Caught:
+        async with gate:
+            caught = await _catch(defect, seed)
+            print(caught_line(caught), flush=True)
+            return caught
+
+    return list(await asyncio.gather(*map(one, defects)))
 
 
 async def _catch(defect: Defect, seed: int) -> Caught:
@@ -68,11 +79,14 @@ async def _run(options: argparse.Namespace, seed: int) -> int:
     size = Size.QUICK if options.quick else Size.FULL if options.full else Size.DEFAULT
     wanted = options.only or []
     about = machine() | {"seed": seed, "size": size.value}
-    names = [each.name for each in SCENARIOS if not wanted or each.name in wanted]
+    scenarios = [each for each in SCENARIOS if not wanted or each.name in wanted]
     defects = [each for each in DEFECTS if not wanted or each.name in wanted]
+    for defect in defects:  # an outdated one is told before the first scenario, not after the last
+        with_defect((ROOT / defect.file).read_text(), defect)
     skip_defects = not options.broken_builds and (options.quick or bool(wanted))
-    played = [] if options.broken_builds else await _play_all(names, Terms(seed, size, keep_data=options.keep_data))
-    caught = [] if skip_defects else await _catch_all(defects, seed)
+    terms = Terms(seed, size, keep_data=options.keep_data)
+    played = [] if options.broken_builds else await _play_all(scenarios, terms, options.lanes)
+    caught = [] if skip_defects else await _catch_all(defects, seed, options.lanes)
     about["seconds"] = round(time.monotonic() - started)
     write(document(played, caught, about), _REPORT)
     broken = [each.name for each in played if not each.is_clean]

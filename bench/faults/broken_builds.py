@@ -83,16 +83,24 @@ DEFECTS = (
         ("internal duplicates",),
     ),
     Defect(
+        "each worker has the limit to itself",
+        "shared/adapters/cosmos_limits.py",
+        '        document = f"clock-{shard}"\n',
+        "        document = f\"clock-{shard}-{__import__('os').getpid()}\"\n",
+        "provider-limit",
+        ("calls within a second",),
+    ),
+    Defect(
         "outcome recorded before the call",
         "shared/pipeline/deliver.py",
-        "    result = await _try_once(notification, delivery, provider, services)\n",
+        "    result = await _try_once(notification, delivery, provider, pace, services)\n",
         "    situation = _situation(delivery.attempts[-1], delivery, provider, services)\n"
         "    early = verdict.accepted(situation, None, delivered=False)\n"
         "    hasty = Outcome(\n"
         "        notification.tracking_id, channel, claim_id, early.status, early.attempt, services.clock.now()\n"
         "    )\n"
         "    await services.notifications.record_outcomes(notification.partition_key, [hasty])\n"
-        "    result = await _try_once(notification, delivery, provider, services)\n",
+        "    result = await _try_once(notification, delivery, provider, pace, services)\n",
         "crash-in-call",
         ("lost",),
     ),

@@ -52,20 +52,28 @@ class Played:
 
 
 async def play(scenario: Scenario, terms: Terms) -> Played:
-    """The outcome of one scenario. Raises ServiceFailed when the service does not even start."""
+    """The outcome of one scenario; a service that does not even start is one, too."""
     started = time.monotonic()
     data = Path(tempfile.mkdtemp(prefix=f"cns-faults-{scenario.name}-"))
-    provider, random = OutsideProvider(), Random(f"{terms.seed} {scenario.name}")
     try:
-        async with provider.serving(), running_service(_options(scenario, terms, data, provider)) as service:
-            connector = aiohttp.TCPConnector(limit=0)
-            async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=45)) as session:
-                consumer = Consumer(session, service.api, service.authorization, random)
-                ground = Ground(service, provider, consumer, random, terms.size)
-                evidence = await _live_through(scenario, ground, terms)
+        return await _play(scenario, terms, data)
+    except ServiceFailed as error:
+        seconds = round(time.monotonic() - started, 1)
+        return Played(scenario.name, scenario.proves, terms.seed, seconds, Line(0, 0, 0), [f"never began: {error}"])
     finally:
         if not terms.keep_data:
             shutil.rmtree(data, ignore_errors=True)
+
+
+async def _play(scenario: Scenario, terms: Terms, data: Path) -> Played:
+    started = time.monotonic()
+    provider, random = OutsideProvider(), Random(f"{terms.seed} {scenario.name}")
+    async with provider.serving(), running_service(_options(scenario, terms, data, provider)) as service:
+        timeout = aiohttp.ClientTimeout(total=45)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+            consumer = Consumer(session, service.api, service.authorization, random)
+            ground = Ground(service, provider, consumer, random, terms.size)
+            evidence = await _live_through(scenario, ground, terms)
     line = reckon(evidence)
     broken = [each for each in line.broken() if not any(kind in each for kind in ground.tolerated)]
     refused = (

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
@@ -86,8 +86,4 @@ class Scenario:
     workers: int = 2
     settings: Mapping[str, str] = field(default_factory=dict)
     captures: bool = False  # a further subscription gets a copy of every submitted message
-    quick_only_when_named: bool = False
-
-
-def by_name(scenarios: Sequence[Scenario]) -> dict[str, Scenario]:
-    return {scenario.name: scenario for scenario in scenarios}
+    is_heavy: bool = False  # played alone; the others wait more than they work, so several are played at once

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 HOST, BROKER, STORE = "functions_host", "servicebus", "cosmos"
 _PROVIDER_SETTINGS = ("SENDGRID_BASE_URL", "TWILIO_BASE_URL", "NOTIFICATION_HUBS_BASE_URL")
 _START_SECONDS = 120
+_offsets_in_use: set[int] = set()
 _STOP_SECONDS = 30
 # Short, so that recovery takes seconds. A claim must still outlive the longest provider call (20 s).
 CLAIM_PATIENCE, IN_DOUBT_PATIENCE, PUBLISH_PATIENCE = 25.0, 6.0, 10.0
@@ -176,19 +177,37 @@ class Service:
         raise ServiceFailed("the service was not ready again in time")
 
 
-def free_offset(start: int = 20_000) -> int:
-    """A port offset at which every default port is free. Raises ServiceFailed."""
-    for offset in range(start, 50_000, 500):
-        if all(is_free(port + offset) for port in vars(Ports()).values()):
-            return offset
-    raise ServiceFailed("no free ports")
+@contextlib.contextmanager
+def free_offset() -> Iterator[int]:
+    """A port offset at which every default port is free, kept from other services of this campaign meanwhile.
+
+    Raises:
+        ServiceFailed: there is none.
+    """
+    for offset in range(20_000, 50_000, 500):
+        if offset not in _offsets_in_use and all(is_free(port + offset) for port in vars(Ports()).values()):
+            break
+    else:
+        raise ServiceFailed("no free ports")
+    _offsets_in_use.add(offset)
+    try:
+        yield offset
+    finally:
+        _offsets_in_use.discard(offset)
 
 
 @contextlib.asynccontextmanager
 async def running_service(options: ServiceOptions) -> AsyncIterator[Service]:
     """Up, and stopped at the end whatever happens. Raises ServiceFailed."""
     options.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log, offset = options.data / "supervisor.log", free_offset()
+    with free_offset() as offset:
+        async with _running(options, offset) as service:
+            yield service
+
+
+@contextlib.asynccontextmanager
+async def _running(options: ServiceOptions, offset: int) -> AsyncIterator[Service]:
+    log = options.data / "supervisor.log"
     command = [sys.executable, "-m", "bench.stand_in", "--data", str(options.data), "--port-offset", str(offset)]
     command += ["--workers", str(options.workers), "--app", str(options.app)]
     if options.topology:

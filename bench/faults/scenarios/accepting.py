@@ -150,5 +150,7 @@ SCENARIOS = (
         client_crash,
     ),
     Scenario("sync-waiters", "waiting while processes die: 200 or 202, or a repeatable answer", sync_waiters),
-    Scenario("burst", "10: ten times the sustainable rate: nothing accepted is lost, memory bounded", burst),
+    Scenario(
+        "burst", "10: ten times the sustainable rate: nothing accepted is lost, memory bounded", burst, is_heavy=True
+    ),
 )

@@ -73,7 +73,13 @@ async def _is_taking(ground: Ground) -> bool:
 
 
 SCENARIOS = (
-    Scenario("kills", "3: processes SIGKILLed at random points: nothing lost, no internal duplicate", kills, workers=3),
+    Scenario(
+        "kills",
+        "3: processes SIGKILLed at random points: nothing lost, no internal duplicate",
+        kills,
+        workers=3,
+        is_heavy=True,
+    ),
     Scenario("crash-in-call", "2, 5: a worker dies during provider calls: in doubt, another attempt id", crash_in_call),
     Scenario(
         "store-refuses",

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise, permutations
 from urllib.parse import urlencode
 
+from bench.faults.killing import Rhythm, killing
 from bench.faults.ledger import Call
 from bench.faults.provider import WELL, Answer
 from bench.faults.scenario import Ground, Scenario
@@ -17,6 +18,7 @@ from bench.faults.service import IN_DOUBT_PATIENCE
 _SLOW_SECONDS = 30.0
 _CALL_TIMEOUT_SECONDS = 20.0  # of the app's SMS provider
 _RETRY_AFTER_SECONDS = 3
+_LIMIT = 25
 _MAX_BURNED = 6  # attempts of an email that count
 
 
@@ -120,6 +122,35 @@ def _all_taken(ground: Ground) -> bool:
     return ground.consumer.accepted.keys() <= taken
 
 
+async def provider_limit(ground: Ground) -> None:
+    """More workers than the limit has room for, and they die: no second has more calls than agreed."""
+    async with killing(ground.service, ground.random, Rhythm(workers=(2.0, 5.0), parts=(1000.0, 1000.0))):
+        requests = [ground.request("sms", number) for number in range(ground.pick(quick=200, default=600))]
+        for start in range(0, len(requests), 50):
+            await ground.consumer.insist({"notifications": requests[start : start + 50]})
+        await ground.until_reached(0.95, seconds=90)
+    await ground.until_reached(seconds=60)
+    instants = sorted(call.at for call in ground.provider.calls)
+    busiest = busiest_second(instants)
+    ground.require(busiest <= _LIMIT, f"{busiest} calls within a second, and {_LIMIT} were agreed")
+    middle = instants[: len(instants) * 8 // 10]
+    ground.facts |= {
+        "agreed a second": _LIMIT,
+        "busiest second": busiest,
+        "used of the limit while busy": round(len(middle) / max(0.1, middle[-1] - middle[0]) / _LIMIT, 2),
+    }
+
+
+def busiest_second(instants: list[float]) -> int:
+    """The most of these sorted instants within any second."""
+    most, first = 0, 0
+    for last, instant in enumerate(instants):
+        while instant - instants[first] >= 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
 async def receipts(ground: Ground) -> None:
     """Every order of receipts, some of them twice: the same end, whatever came last."""
     await ground.listen("receipts")
@@ -198,6 +229,13 @@ SCENARIOS = (
         "throttle-storm",
         "12: 429 with Retry-After, 500, recovery: all delivered, pacing obeyed, calls bounded",
         throttle_storm,
+    ),
+    Scenario(
+        "provider-limit",
+        "13: a limit shared by workers that die: never more calls in a second than agreed",
+        provider_limit,
+        workers=3,
+        settings={"TWILIO_CALLS_PER_SECOND": str(_LIMIT)},
     ),
     Scenario(
         "receipts", "6: receipts in any order, and twice: the same final state, history never goes back", receipts
