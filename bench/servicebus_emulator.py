@@ -38,7 +38,8 @@ class Emulator:
         config.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "bench", "Queues": queues}]}}))
         command = [sys.executable, "-m", "local_azure.servicebus", "--port", "0", "--admin-port", "0"]
         command += ["--config", str(config), "--data", str(folder / "data")]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = {name: value for name, value in os.environ.items() if name != "SERVICEBUS_SAS_KEY"}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
         self.port = int(self._process.stdout.readline().split("127.0.0.1:")[1].split()[0])
 

@@ -311,9 +311,9 @@ class Backlog:
             message.lock_token, message.locked_until = None, 0
             self._count_failure(message)
         while self._expiries and self._expiries[0][0] <= now:
-            message = self.messages.get(heapq.heappop(self._expiries)[1])
-            if message and not message.lock_token and message.expires_at and message.expires_at <= now:
-                self._expire(message)
+            old = self.messages.get(heapq.heappop(self._expiries)[1])
+            if old and not old.lock_token and old.expires_at and old.expires_at <= now:
+                self._expire(old)
         self.pump()
         ends = [queue[0][0] for queue in (self._lock_ends, self._expiries) if queue]
         return min(ends) if ends else None

@@ -6,6 +6,7 @@ their subscriptions, follows forwards (at most four hops, as the service) and ru
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from local_azure.servicebus.backlog import Backlog
@@ -35,8 +36,8 @@ class _Outlet:
 class Broker:
     """The namespace; see the module."""
 
-    def __init__(self, topology: Topology, store: Store, clock: Clock) -> None:
-        self.clock, self.store = clock, store
+    def __init__(self, topology: Topology, store: Store, clock: Clock, commit: Callable[[], bool]) -> None:
+        self.clock, self.store, self._commit = clock, store, commit
         self.inlets: dict[str, Inlet] = {}
         self.backlogs: dict[str, Backlog] = {}
         self._numberings: list[Numbering] = []
@@ -163,14 +164,15 @@ class Broker:
             self._timer.cancel()
         self._timer, self._wake_time = None, None
         now = self.clock.now_ms()
-        for entity in (*self.inlets.values(), *self.backlogs.values()):
+        entities: list[Inlet | Backlog] = [*self.inlets.values(), *self.backlogs.values()]
+        for entity in entities:
             due = entity.run_due(now)
             if due is not None:
                 self._wake_at(due)
-        self.store.commit()
+        self._commit()
 
 
-def _fan_out(topic: Topic, outlets: tuple[_Outlet, ...]):  # noqa: ANN202 - the type of Inlet's `accept`
+def _fan_out(topic: Topic, outlets: tuple[_Outlet, ...]) -> Callable[[Content, int, int, Origin], None]:
     def accept(content: Content, sequence: int, now: int, origin: Origin) -> None:
         wanted = [outlet for outlet in outlets if outlet.wants(content)]
         if topic.ttl_ms and (not content.ttl_ms or content.ttl_ms > topic.ttl_ms):

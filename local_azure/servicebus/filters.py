@@ -10,9 +10,10 @@ from typing import Any
 
 from local_azure.servicebus import sql
 from local_azure.servicebus.message import Content
+from local_azure.servicebus.sql_logic import SqlError
 
 Filter = Callable[[Content], bool]
-FilterError = sql.SqlError
+FilterError = SqlError
 
 # The correlation filter's names and the position of each among the AMQP properties.
 _CORRELATION_FIELDS = {

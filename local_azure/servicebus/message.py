@@ -96,8 +96,10 @@ class Content:
         Raises:
             DecodeError: when the sections are malformed or there is nothing at all.
         """
-        header, annotations, keys, count = _Header(), b"", {}, 0
-        bare_start, properties, application_properties = len(payload), (), {}
+        header, annotations, count, bare_start = _Header(), b"", 0, len(payload)
+        keys: dict[str, Any] = {}
+        properties: tuple[Any, ...] = ()
+        application_properties: dict[str, Any] = {}
         for code, section, start, end in _sections(payload):
             if code == HEADER:
                 header = _Header.decode(payload, start)
@@ -154,7 +156,7 @@ class Content:
     def application_properties(self) -> dict[str, Any]:
         for code, _, start, _ in _sections(self.bare):
             if code == APPLICATION_PROPERTIES:
-                return decode(self.bare, start)[0]
+                return dict(decode(self.bare, start)[0])
         return {}
 
     @cached_property

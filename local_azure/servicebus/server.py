@@ -44,7 +44,7 @@ class Server:
         self.clock = clock or Clock()
         self.limits = limits or Limits()
         self.store = store
-        self.broker = Broker(topology, store, self.clock)
+        self.broker = Broker(topology, store, self.clock, self._commit)
         self.verifier = Verifier(sas_key, self.clock)
         self.faults = Faults(self.clock)
         self.connections: set[Connection] = set()
@@ -86,16 +86,21 @@ class Server:
     def _flush(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
-            try:
-                self.store.commit()
-            except Exception:
-                # Nothing that was not stored may be confirmed, so no answer leaves and the process ends.
-                _LOGGER.critical("the store cannot be written; stopping", exc_info=True)
-                self.failed.set()
-                for connection in list(self.connections):
-                    connection.abort()
+            if not self._commit():
                 return
             for connection, then_close in waiting.items():
                 connection.flush()
                 if then_close:
                     connection.close()
+
+    def _commit(self) -> bool:
+        """Whether everything is stored; if not, no answer may leave any more, and the process has to end."""
+        try:
+            self.store.commit()
+        except Exception:
+            _LOGGER.critical("the store cannot be written; stopping", exc_info=True)
+            self.failed.set()
+            for connection in list(self.connections):
+                connection.abort()
+            return False
+        return True

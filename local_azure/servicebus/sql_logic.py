@@ -93,7 +93,7 @@ def compare(sign: str, left: Expression, right: Expression) -> Expression:
         kind = _kind(one)
         if kind != _kind(other) or (ordering and kind not in ("number", "str")):
             return None
-        return apply(one, other)
+        return bool(apply(one, other))
 
     return comparison
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -13,6 +14,10 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from local_azure.servicebus.testing import queue, subscription, topic, topology
+
+
+ROOT = Path(__file__).parents[3]
+WITHOUT_KEY = {name: value for name, value in os.environ.items() if name != "SERVICEBUS_SAS_KEY"}
 
 
 class Process:
@@ -30,6 +35,8 @@ class Process:
             *("-m", "local_azure.servicebus", "--port", str(self.port), "--admin-port", "0"),
             *("--config", str(self._folder / "config.json"), "--data", str(self._folder / "data")),
             stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+            env=WITHOUT_KEY,
         )
         line = (await asyncio.wait_for(self._process.stdout.readline(), 10)).decode()
         assert line.startswith("ready: ")
@@ -210,6 +217,7 @@ async def test_a_second_process_on_the_same_data_folder_is_refused(process, tmp_
         *("-m", "local_azure.servicebus", "--port", "0", "--admin-port", "0"),
         *("--config", str(tmp_path / "config.json"), "--data", str(tmp_path / "data")),
         stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
     )
     _, error = await asyncio.wait_for(second.communicate(), 10)
 
@@ -223,6 +231,7 @@ async def test_a_port_in_use_is_reported(process, tmp_path):
         *("-m", "local_azure.servicebus", "--port", str(process.port), "--admin-port", "0"),
         *("--config", str(tmp_path / "config.json")),
         stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
     )
     _, error = await asyncio.wait_for(second.communicate(), 10)
 

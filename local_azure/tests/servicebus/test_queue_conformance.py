@@ -286,3 +286,33 @@ async def test_message_sent_on_keeps_no_marks_of_the_broker(emulate, connect, re
             await onward.send_messages(got)
             (again,) = await receive(reader)
             assert (again.sequence_number, again.delivery_count, again.state.name) == (1, 0, "ACTIVE")
+
+
+async def test_locks_that_run_out_use_up_the_deliveries(emulate, connect, receive):
+    emulator = await emulate(queues=[queue("q", LockDuration="PT30S", MaxDeliveryCount=2)])
+    client = connect(emulator)
+    async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+        await sender.send_messages(ServiceBusMessage("x"))
+        for count in range(2):
+            (got,) = await receive(receiver)
+            assert got.delivery_count == count
+            emulator.clock.advance(31)
+        async with client.get_queue_receiver("q", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead:
+            (got,) = await dead.peek_messages()
+            assert (got.dead_letter_reason, got.delivery_count) == ("MaxDeliveryCountExceeded", 2)
+
+
+async def test_nothing_is_left_of_clients_that_came_and_went(emulate, connect, receive):
+    emulator = await emulate(queues=[queue("q")])
+    for _ in range(5):
+        client = connect(emulator)
+        async with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+            await sender.send_messages(ServiceBusMessage("x"))
+            (got,) = await receive(receiver)
+            await receiver.complete_message(got)
+    async with asyncio.timeout(5):
+        while emulator.server.connections:  # noqa: ASYNC110 - polls the server
+            await asyncio.sleep(0.01)
+    backlog = emulator.server.broker.backlog("q")
+    for left in (backlog.messages, backlog.locked, backlog._line, backlog._lock_ends, backlog._ready):
+        assert not left
