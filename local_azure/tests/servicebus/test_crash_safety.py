@@ -15,7 +15,6 @@ from azure.servicebus.exceptions import ServiceBusError
 
 from local_azure.servicebus.testing import queue, subscription, topic, topology
 
-
 ROOT = Path(__file__).parents[3]
 WITHOUT_KEY = {name: value for name, value in os.environ.items() if name != "SERVICEBUS_SAS_KEY"}
 
