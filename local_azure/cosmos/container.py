@@ -180,10 +180,6 @@ class Container:
             return None
         return row
 
-    def session_token(self, key: PartitionKey) -> str:
-        index = range_index(self.ranges, key.epk)
-        return f"{index}:-1#{self.range_lsns[index]}"
-
     def id_by_rid(self, key: PartitionKey, rid: str) -> str:
         """The id of the item a resource id names; the text itself when it is none of this key's items."""
         number = rids.item_number(rid)

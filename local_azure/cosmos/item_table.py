@@ -70,7 +70,6 @@ class ItemTable:
         self._insert = f"INSERT INTO {self.name}({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?{marks})"  # noqa: S608 - see module docstring
         self._select = f"SELECT rid, lsn, ts, exp, body{extra} FROM {self.name} WHERE "  # noqa: S608 - see module docstring
         self._find = self._select + "pk=? AND id=?"
-        self._find_rid = self._select + "rid=?"
         self._read = f"SELECT lsn, ts, exp, body FROM {self.name} WHERE pk=? AND id=?"  # noqa: S608 - see module docstring
         self._updates: dict[tuple[int, ...], str] = {}
 
