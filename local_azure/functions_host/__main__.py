@@ -20,6 +20,7 @@ import uvloop
 from local_azure.functions_host.errors import HostError, IndexFailed, SettingsInvalid
 from local_azure.functions_host.host import FunctionsHost, HostArguments
 from local_azure.functions_host.host_settings import load_local_settings
+from local_azure.functions_host.instance_counts import PROCESS_COUNT_SETTING, read_instances, read_worker_count
 
 _BAD_SETTINGS, _BAD_APP = 2, 3
 
@@ -37,7 +38,22 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, default=Path(".local/functions_host"), help="data folder (default: %(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=1, help="worker processes (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, help=f"worker processes for everything (default: {PROCESS_COUNT_SETTING}, else 1)"
+    )
+    parser.add_argument(
+        "--instances",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="N workers for this function alone, or for all of 'http' or 'durable'; may be repeated",
+    )
+    parser.add_argument(
+        "--scale-in-seconds",
+        type=float,
+        default=3.0,
+        help="what running invocations get when their worker is taken away (default: %(default)g)",
+    )
     return parser.parse_args()
 
 
@@ -93,12 +109,21 @@ def main() -> int:
         app_folder = options.app.resolve()
         if not app_folder.is_dir():
             raise SettingsInvalid(f"--app {options.app}: no such folder")
-        if options.workers < 1:
-            raise SettingsInvalid("--workers must be at least 1")
         load_local_settings(app_folder, os.environ)
+        workers = read_worker_count(options.workers, os.environ)
+        instances = read_instances(options.instances)
         data_folder = options.data.resolve()
         with _own(data_folder), _bind(options.port) as public, _bind(options.admin_port) as admin:
-            arguments = HostArguments(app_folder, data_folder, options.workers, public, admin, os.environ)
+            arguments = HostArguments(
+                app_folder=app_folder,
+                data_folder=data_folder,
+                workers=workers,
+                instances=instances,
+                scale_in_seconds=max(0.0, options.scale_in_seconds),
+                public_socket=public,
+                admin_socket=admin,
+                environment=os.environ,
+            )
             uvloop.run(_run(arguments))
     except IndexFailed as error:
         print(f"the app cannot be indexed:\n{error}", file=sys.stderr)

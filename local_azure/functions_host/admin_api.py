@@ -1,7 +1,7 @@
-"""The admin port: health, host status, functions, manual runs, metrics, the live page, and Durable's HTTP API.
+"""The admin port: health, host status, functions, manual runs, instances, metrics, the live page, Durable's HTTP API.
 
-Bound to the loopback. Reading is open there; starting a function needs the master key (``x-functions-key`` or
-``?code=``). Shapes follow the real host's ``/admin`` API as far as documented.
+Bound to the loopback. Reading is open there; starting a function or changing instances needs the master key
+(``x-functions-key`` or ``?code=``). Shapes follow the real host's ``/admin`` API as far as documented.
 """
 
 import json
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from local_azure.functions_host.access_keys import AccessKeys
+from local_azure.functions_host.admin_instances import PREFIX as INSTANCES_PREFIX
+from local_azure.functions_host.admin_instances import AdminInstances
 from local_azure.functions_host.errors import InvocationFailed
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.host_settings import HostOptions
@@ -24,14 +26,14 @@ from local_azure.functions_host.http_front import (
     read_headers,
     read_query,
     respond,
+    respond_json,
     route_template,
 )
 from local_azure.functions_host.invocation_metrics import Metrics
-from local_azure.functions_host.listeners import Listener, Surroundings, has_listener, run_by_hand
-from local_azure.functions_host.worker_pool import WorkerPool
+from local_azure.functions_host.listeners import Surroundings, has_listener, run_by_hand
+from local_azure.functions_host.scaling import Scaling
 
 _PAGE = Path(__file__).with_name("live_page.html")
-_JSON = b"application/json"
 _HTML = b"text/html; charset=utf-8"
 
 
@@ -42,9 +44,8 @@ class AdminApi:
         self,
         *,
         functions: list[Function],
-        pool: WorkerPool,
         surroundings: Surroundings,
-        listeners: list[Listener],
+        scaling: Scaling,
         keys: AccessKeys,
         metrics: Metrics,
         options: HostOptions,
@@ -52,9 +53,9 @@ class AdminApi:
         public_url: str,
     ) -> None:
         self._functions = {function.name.lower(): function for function in functions}
-        self._pool = pool
         self._surroundings = surroundings
-        self._listeners = listeners
+        self._scaling = scaling
+        self._instances = AdminInstances(scaling)
         self._keys = keys
         self._metrics = metrics
         self._options = options
@@ -71,6 +72,10 @@ class AdminApi:
             ("GET", "/metrics.json"): self._metrics_document,
         }
 
+    def add_page(self, path: str, document: Callable[[], Any]) -> None:
+        """Answer a GET of the path with the JSON document."""
+        self._pages["GET", path] = document
+
     def mount(self, prefix: str, application: AsgiApp) -> None:
         self._mounts.append((prefix, application))
 
@@ -82,11 +87,16 @@ class AdminApi:
                 return
         page = self._pages.get(("GET" if method == "HEAD" else method, path.rstrip("/") or "/"))
         if page is not None:
-            await _respond_json(send, 200, page())
+            await respond_json(send, 200, page())
         elif path == "/" and method in ("GET", "HEAD"):
             await respond(send, 200, _PAGE.read_bytes(), _HTML)
         elif path.startswith("/admin/functions/"):
             await self._one_function(path.split("/")[3], scope, receive, send)
+        elif path == INSTANCES_PREFIX or path.startswith(f"{INSTANCES_PREFIX}/"):
+            if method == "GET" or self._has_master_key(scope):
+                await self._instances(scope, receive, send)
+            else:
+                await respond(send, 401)
         else:
             await respond(send, 404)
 
@@ -95,15 +105,18 @@ class AdminApi:
         if function is None:
             await respond(send, 404)
         elif scope["method"] == "GET":
-            await _respond_json(send, 200, self._describe(function))
+            await respond_json(send, 200, self._describe(function))
         elif scope["method"] != "POST":
             await respond(send, 405)
-        elif not self._keys.is_master(read_headers(scope).get("x-functions-key") or read_query(scope).get("code", "")):
+        elif not self._has_master_key(scope):
             await respond(send, 401)
         elif not has_listener(function):
-            await _respond_json(send, 400, {"message": f"a {function.trigger.type} is not started here"})
+            await respond_json(send, 400, {"message": f"a {function.trigger.type} is not started here"})
         else:
             await self._run_by_hand(function, await read_body(receive, 0), send)
+
+    def _has_master_key(self, scope: Scope) -> bool:
+        return self._keys.is_master(read_headers(scope).get("x-functions-key") or read_query(scope).get("code", ""))
 
     async def _run_by_hand(self, function: Function, body: bytes, send: Send) -> None:
         try:
@@ -111,9 +124,9 @@ class AdminApi:
             text = given if isinstance(given, str) else json.dumps(given)
             await run_by_hand(function, self._surroundings, text)
         except (ValueError, AttributeError):
-            await _respond_json(send, 400, {"message": 'the body must be a JSON object like {"input": "..."}'})
+            await respond_json(send, 400, {"message": 'the body must be a JSON object like {"input": "..."}'})
         except InvocationFailed as failure:
-            await _respond_json(send, 500, {"message": failure.message})
+            await respond_json(send, 500, {"message": failure.message})
         else:
             await respond(send, 202)
 
@@ -148,13 +161,9 @@ class AdminApi:
                 function.name: {"trigger": function.trigger.type, **self._metrics.of(function.name).summary()}
                 for function in self._functions.values()
             },
-            "workers": self._pool.describe(),
-            "worker_restarts": self._pool.restarts,
+            "workers": self._surroundings.pool.describe(),
+            "worker_restarts": self._surroundings.pool.restarts,
             "host": {"pid": os.getpid(), "cpu_seconds": round(times.user + times.system, 3)},
-            "listeners": [listener.describe() for listener in self._listeners],
+            "listeners": self._scaling.describe_listeners(),
             "failures": list(self._metrics.failures)[::-1],
         }
-
-
-async def _respond_json(send: Send, status: int, document: Any) -> None:
-    await respond(send, status, json.dumps(document).encode(), _JSON)

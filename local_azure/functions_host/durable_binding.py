@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from local_azure.functions_host.durable import DurableEngine, DurableFunctions
+from local_azure.functions_host.durable.writer import StoreUnusable
+from local_azure.functions_host.errors import SettingsInvalid
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.worker_pool import WorkerPool
 
 PUBLIC_PREFIX = "/runtime/webhooks/durabletask"
 RPC_PREFIX = "/durabletask"
+_SHOWN = 15
 _TRIGGERS = {
     "orchestrationTrigger": ("orchestrator", "orchestration"),
     "activityTrigger": ("activity", "activity"),
@@ -58,6 +61,21 @@ class DurableBinding:
             max_concurrent_orchestrators=durable_options.get("maxConcurrentOrchestratorFunctions"),
             default_version=durable_options.get("defaultVersion"),
         )
+
+    async def start(self) -> None:
+        """Take up what was left.
+
+        Raises:
+            SettingsInvalid: the database cannot be used.
+        """
+        try:
+            await self.engine.start()
+        except StoreUnusable as error:
+            raise SettingsInvalid(str(error)) from error
+
+    def overview(self) -> dict[str, Any]:
+        """What runs and what ended lately, for the live page."""
+        return self.engine.overview(limit=_SHOWN)
 
     def _names(self, wanted: str) -> set[str]:
         return {name for kind, name in self._functions if kind == wanted}

@@ -5,7 +5,8 @@ other (parent and child), so ``marshal`` is safe here and several times cheaper 
 in one pass of the loop leave in one system call.
 
 Host to worker: ``("setup", {function_id: [(name, datum_type, value)]})``, ``("invoke", id, ...)``, ``("cancel", id)``,
-``("stop",)``. Worker to host: ``("ready", functions)``, ``("index_failed", text)``, ``("result", id, ...)``.
+``("stop",)``. Worker to host: ``("ready", functions)``, ``("index_failed", text)``, ``("result", id, ...)``,
+``("leaving",)`` (on SIGTERM: nothing new, please).
 """
 
 import asyncio

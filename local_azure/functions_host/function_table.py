@@ -14,7 +14,8 @@ from local_azure.functions_host.host_settings import resolve_expressions
 
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
 TRIGGERS = ("httpTrigger", "serviceBusTrigger", "timerTrigger", "cosmosDBTrigger", *DURABLE_TRIGGERS)
-OUTPUTS = ("http", "serviceBus")
+OUTPUTS = ("http", "serviceBus", "cosmosDB")
+HTTP_GROUP, DURABLE_GROUP = "http", "durable"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,13 @@ class Function:
     outputs: tuple[Binding, ...]
     durable_client_names: tuple[str, ...]
     retry: RetryPolicy | None
+
+    @property
+    def scale_group(self) -> str:
+        """What it scales with on Flex Consumption: HTTP and Durable functions as two groups, every other one alone."""
+        if self.trigger.type in DURABLE_TRIGGERS:
+            return DURABLE_GROUP
+        return HTTP_GROUP if self.trigger.type == "httpTrigger" else self.name
 
     @property
     def is_durable(self) -> bool:

@@ -24,9 +24,11 @@ from local_azure.functions_host.function_table import Function, read_functions
 from local_azure.functions_host.host_settings import load_host_options
 from local_azure.functions_host.http_front import HttpFront
 from local_azure.functions_host.invocation_metrics import Metrics
-from local_azure.functions_host.listeners import Listener, Surroundings, make_listeners
+from local_azure.functions_host.listeners import Surroundings
 from local_azure.functions_host.output_bindings import OutputBindings
+from local_azure.functions_host.scaling import Scaling
 from local_azure.functions_host.worker_pool import WorkerPool
+from local_azure.functions_host.worker_process import WorkerSettings
 
 if TYPE_CHECKING:
     from local_azure.functions_host.durable_binding import DurableBinding
@@ -42,6 +44,8 @@ class HostArguments:
     app_folder: Path
     data_folder: Path
     workers: int
+    instances: Mapping[str, int]  # by function or group
+    scale_in_seconds: float
     public_socket: socket.socket
     admin_socket: socket.socket
     environment: Mapping[str, str]
@@ -70,14 +74,13 @@ class FunctionsHost:
         self._arguments = arguments
         self._options = load_host_options(arguments.app_folder)
         self._metrics = Metrics()
-        self._pool = WorkerPool(
+        settings = WorkerSettings(
             folder=arguments.app_folder,
-            count=arguments.workers,
-            metrics=self._metrics,
-            timeout_seconds=self._options.function_timeout_seconds,
             log_level=self._options.worker_log_level,
+            grace_seconds=arguments.scale_in_seconds,
         )
-        self._listeners: list[Listener] = []
+        self._pool = WorkerPool(settings, self._metrics, self._options.function_timeout_seconds)
+        self._scaling: Scaling
         self._servers: list[tuple[_EmbeddedServer, asyncio.Task[None]]] = []
         self._front: HttpFront
         self._admin: AdminApi
@@ -92,15 +95,14 @@ class FunctionsHost:
         """
         logging.getLogger().setLevel(self._options.host_log_level)
         try:
-            functions = read_functions(await self._pool.start())
+            functions = read_functions(await self._pool.start(self._arguments.workers))
             self._assemble(functions)
             if self._durable is not None:
-                await self._durable.engine.start()
+                await self._durable.start()
+            await self._scaling.start(self._arguments.instances)
         except BaseException:
             await self._pool.stop()
             raise
-        for listener in self._listeners:
-            listener.start()
         self._serve(self._front, self._arguments.public_socket)
         self._serve(self._admin, self._arguments.admin_socket)
         return len(functions)
@@ -118,7 +120,7 @@ class FunctionsHost:
             data_folder=arguments.data_folder,
             owner=host_id,
         )
-        self._listeners = make_listeners(functions, surroundings)
+        self._scaling = Scaling(functions, surroundings, arguments.scale_in_seconds)
         self._front = HttpFront(
             functions=functions,
             pool=self._pool,
@@ -129,9 +131,8 @@ class FunctionsHost:
         )
         self._admin = AdminApi(
             functions=functions,
-            pool=self._pool,
             surroundings=surroundings,
-            listeners=self._listeners,
+            scaling=self._scaling,
             keys=keys,
             metrics=self._metrics,
             options=self._options,
@@ -159,6 +160,7 @@ class FunctionsHost:
         self._front.mount(PUBLIC_PREFIX, durable.engine.asgi)
         self._admin.mount(PUBLIC_PREFIX, durable.engine.asgi)
         self._admin.mount(RPC_PREFIX, durable.engine.asgi)
+        self._admin.add_page("/orchestrations.json", durable.overview)
         self._durable = durable
 
     def _serve(self, application: HttpFront | AdminApi, bound: socket.socket) -> None:
@@ -181,7 +183,7 @@ class FunctionsHost:
         """Drain and stop everything."""
         self._admin.state = "Stopping"
         self._front.is_stopping = True
-        await asyncio.gather(*(listener.stop(_DRAIN_SECONDS) for listener in self._listeners))
+        await self._scaling.stop(_DRAIN_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await self._front.answered.wait()

@@ -5,6 +5,7 @@ Takes requests, gives what the function returned. 401 without a valid key, 404 f
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -196,6 +197,10 @@ async def respond(
     if content_type:
         headers.append((b"content-type", content_type))
     await _send(send, status, headers, body)
+
+
+async def respond_json(send: Send, status: int, document: Any) -> None:
+    await respond(send, status, json.dumps(document).encode(), b"application/json")
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from local_azure.functions_host.errors import SettingsInvalid
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.host_settings import HostOptions
 from local_azure.functions_host.output_bindings import OutputBindings
@@ -46,7 +45,8 @@ class Surroundings:
     options: HostOptions
     environment: Mapping[str, str]
     data_folder: Path
-    owner: str  # this host's name; survives restarts
+    owner: str  # the name of this host, or of one instance of it; survives restarts
+    slot: int | None = None  # the worker that runs the functions; None for any that serves them
 
     async def run(
         self, function: Function, kind: str, payload: tuple[Any, ...], retry: tuple[int, int] = (0, 0)
@@ -56,7 +56,7 @@ class Surroundings:
         Raises:
             InvocationFailed: it failed, or an output could not be delivered.
         """
-        result = await self.pool.invoke(function, kind, payload, retry=retry)
+        result = await self.pool.invoke(function, kind, payload, slot=self.slot, retry=retry)
         await self.outputs.deliver(function, result)
 
     def text_runner(self, function: Function) -> RunText:
@@ -73,23 +73,19 @@ def has_listener(function: Function) -> bool:
     return function.trigger.type in _MODULES
 
 
-def make_listeners(functions: list[Function], surroundings: Surroundings) -> list[Listener]:
-    """The listeners of all functions that have one.
+def make_listener(function: Function, surroundings: Surroundings) -> Listener:
+    """One listener of the function.
 
     Raises:
-        SettingsInvalid: a binding cannot be used, or two functions claim the same thing.
+        SettingsInvalid: the binding cannot be used.
     """
-    made: list[Listener] = []
-    claimed: dict[str, str] = {}
-    for function in filter(has_listener, functions):
-        listener: Listener = importlib.import_module(_MODULES[function.trigger.type]).make_listener(
-            function, surroundings
-        )
-        other = claimed.setdefault(listener.claim, function.name) if listener.claim else function.name
-        if other != function.name:
-            raise SettingsInvalid(f"functions {other} and {function.name} both use {listener.claim}")
-        made.append(listener)
-    return made
+    listener: Listener = importlib.import_module(_MODULES[function.trigger.type]).make_listener(function, surroundings)
+    return listener
+
+
+def listens_once(function: Function) -> bool:
+    """Whether a single listener serves all instances: timers are singletons in Azure, too."""
+    return function.trigger.type == "timerTrigger"
 
 
 async def run_by_hand(function: Function, surroundings: Surroundings, text: str) -> None:

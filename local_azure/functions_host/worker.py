@@ -1,7 +1,8 @@
 """A worker process: loads the app once and runs many invocations concurrently on one loop.
 
 Started by the host as ``python -m local_azure.functions_host.worker --number N --channel FD``; its CPU time is the
-app's cost. Takes ``invoke`` frames, gives ``result`` frames (see frames.py). Leaves at once when the host is gone.
+app's cost. Takes ``invoke`` frames, gives ``result`` frames (see frames.py). Leaves at once when the host is gone. On
+SIGTERM, Azure's scale-in, it takes nothing new, gives what runs its grace, and leaves with 143 whatever still runs.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import contextlib
 import logging
 import os
 import select
+import signal
 import socket
 import sys
 import threading
@@ -23,6 +25,7 @@ from local_azure.functions_host.errors import IndexFailed
 from local_azure.functions_host.frames import Frame, FrameChannel
 
 _HOST_GONE = 70
+_LEFT_ON_SIGTERM = 143
 
 
 class Worker:
@@ -44,6 +47,8 @@ class Worker:
         self._running: dict[int, asyncio.Task[None]] = {}
         self.channel: FrameChannel | None = None
         self.stopped = asyncio.Event()
+        self.exit_code = 0
+        self._leaving: asyncio.Task[None] | None = None
 
     def receive(self, frame: Frame) -> None:
         kind = frame[0]
@@ -60,6 +65,24 @@ class Worker:
             }
         elif kind == "stop":
             self.stopped.set()
+
+    def leave(self, grace_seconds: float) -> None:
+        """What SIGTERM does; a second one changes nothing."""
+        if self._leaving is None and self.channel is not None:
+            self.channel.send(("leaving",))
+            self._leaving = self._loop.create_task(self._leave(grace_seconds))
+
+    async def _leave(self, grace_seconds: float) -> None:
+        await asyncio.sleep(0)  # the frame above goes first, so that little comes after it
+        deadline = self._loop.time() + grace_seconds
+        while self._running and (left := deadline - self._loop.time()) > 0:
+            await asyncio.wait(self._running.values(), timeout=left)
+        if self._running:
+            logging.getLogger("host.worker").warning("SIGTERM: %d invocations are aborted", len(self._running))
+            logging.shutdown()
+            os._exit(_LEFT_ON_SIGTERM)  # no clean-up of theirs: in Azure the process is gone, too
+        self.exit_code = _LEFT_ON_SIGTERM
+        self.stopped.set()
 
     async def _run(self, frame: Frame) -> None:
         _, request_id, function_id, kind, payload, invocation_id, trace_parent, trace_state, retry = frame
@@ -127,7 +150,8 @@ def _log_to_stderr(number: int) -> None:
     logging.getLogger("azure.functions").setLevel(logging.WARNING)  # the runtime's own chatter, not the app's
 
 
-async def _serve(channel_socket: socket.socket, folder: Path) -> None:
+async def _serve(channel_socket: socket.socket, folder: Path, grace_seconds: float) -> int:
+    """The exit code."""
     loop = asyncio.get_running_loop()
     early: list[Frame] = []
     lost = asyncio.Event()
@@ -139,20 +163,25 @@ async def _serve(channel_socket: socket.socket, folder: Path) -> None:
         channel.send(("index_failed", str(failure)))
         channel.close()
         await lost.wait()
-        return
+        return 0
     worker = Worker()
     worker.channel = channel
+    loop.add_signal_handler(signal.SIGTERM, worker.leave, grace_seconds)
     channel.receive = worker.receive
     for frame in early:
         worker.receive(frame)
     channel.send(("ready", functions))
     await worker.stopped.wait()
+    channel.close()
+    return worker.exit_code
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="One worker process of the local functions host (started by it).")
     parser.add_argument("--number", type=int, required=True, help="number of this worker, from 0")
     parser.add_argument("--channel", type=int, required=True, help="file descriptor of the socket to the host")
+    parser.add_argument("--grace", type=float, default=3.0, help="seconds that invocations get after SIGTERM")
+    parser.add_argument("--serves", help="shown by ps: the function or group that this worker is for")
     options = parser.parse_args()
     python_path = os.environ.pop("CNS_HOST_PYTHONPATH", "")
     if python_path:
@@ -162,11 +191,12 @@ def main() -> None:
     _log_to_stderr(options.number)
     channel = socket.socket(fileno=options.channel)
     threading.Thread(target=_leave_with_the_host, args=(channel,), daemon=True).start()
+    code = 0
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(_serve(channel, Path.cwd()))
+        code = uvloop.run(_serve(channel, Path.cwd(), options.grace))
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(0)  # clients that the app keeps for ever would complain about being closed by the interpreter's exit
+    os._exit(code)  # clients that the app keeps for ever would complain about being closed by the interpreter's exit
 
 
 if __name__ == "__main__":

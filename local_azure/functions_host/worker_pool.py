@@ -1,29 +1,28 @@
 """Worker processes: started, watched, replaced; and invocations spread over them.
 
 Takes ``invoke(function, kind, payload)`` from listeners and the HTTP front end, gives an ``InvocationResult`` or raises
-InvocationFailed. A worker that dies fails its invocations (the listeners then abandon their messages) and is replaced
-at once; one that keeps dying is replaced with a growing pause.
+InvocationFailed. Each worker has a slot; most slots serve every function, others one function or group only, as the
+instances of Flex Consumption do. A worker that dies fails its invocations (the listeners then abandon their messages)
+and is replaced in its slot at once; one that keeps dying is replaced with a growing pause.
 """
 
 import asyncio
 import logging
 import os
-import socket
-import sys
 import time
 import uuid
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from local_azure.functions_host.errors import HostError, IndexFailed, InvocationFailed, InvocationTimedOut, WorkerLost
-from local_azure.functions_host.frames import Frame, FrameChannel
+from local_azure.functions_host.frames import Frame
 from local_azure.functions_host.function_table import Function
 from local_azure.functions_host.invocation_metrics import Metrics
+from local_azure.functions_host.worker_process import LEFT_ON_SIGTERM, WorkerProcess, WorkerSettings, start_worker
 
 _LOG = logging.getLogger("host.workers")
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-_TICKS = os.sysconf("SC_CLK_TCK")
+_STOP_SECONDS = 1.5
+DEFAULT_GROUP = ""
 
 
 @dataclass(frozen=True)
@@ -35,61 +34,138 @@ class InvocationResult:
 
 
 @dataclass
-class _Worker:
-    number: int
-    process: asyncio.subprocess.Process
-    channel: FrameChannel
-    ready: asyncio.Future[list[dict[str, Any]]]
-    started: float
-    pending: dict[int, asyncio.Future[Frame]] = field(default_factory=dict)
-    is_ready: bool = False
+class _Slot:
+    """A place for a worker; the worker in it changes when one dies."""
 
-    def cpu_seconds(self) -> float:
-        try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+    number: int
+    serves: str
+    worker: WorkerProcess
+    keeper: asyncio.Task[None] | None = None
+    is_leaving: bool = False
 
 
 class WorkerPool:
     """All workers of one host."""
 
-    def __init__(
-        self, *, folder: Path, count: int, metrics: Metrics, timeout_seconds: float | None, log_level: int
-    ) -> None:
-        self._folder = folder
-        self._count = count
+    def __init__(self, settings: WorkerSettings, metrics: Metrics, timeout_seconds: float | None) -> None:
+        self._settings = settings
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
-        self._log_level = log_level
-        self._workers: dict[int, _Worker] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._slots: dict[int, _Slot] = {}
         self._standing: dict[str, list[tuple[str, str, str]]] = {}
         self._next_request = 0
         self._available = asyncio.Event()
         self._stopping = False
         self.restarts = 0
 
-    async def start(self) -> list[dict[str, Any]]:
-        """Start all workers; the app's functions as the first one describes them.
+    # Slots
+
+    async def start(self, count: int) -> list[dict[str, Any]]:
+        """Start the default workers; the app's functions as the first one describes them.
 
         Raises:
             IndexFailed: the app cannot be indexed.
         """
-        first = await self._spawn(0)
-        described = await first.ready
-        others = [await self._spawn(number) for number in range(1, self._count)]
-        for worker in others:
-            await worker.ready
-        self._keepers = [asyncio.create_task(self._keep(worker)) for worker in (first, *others)]
+        first = await self._fill_slot(0, DEFAULT_GROUP)
+        described = await first.worker.ready
+        first.keeper = asyncio.create_task(self._keep(first))
+        await self.add(DEFAULT_GROUP, count - 1)
         return described
+
+    async def add(self, serves: str, count: int = 1) -> list[int]:
+        """Start so many more workers for a function or group; the numbers of their slots, once they take work.
+
+        Raises:
+            HostError: one of them cannot load the app; none of them stays.
+        """
+        slots = [await self._fill_slot(self._free_number(), serves) for _ in range(count)]
+        try:
+            await asyncio.gather(*(slot.worker.ready for slot in slots))
+        except BaseException:
+            for slot in slots:
+                self._slots.pop(slot.number)
+                await slot.worker.leave(0)
+            raise
+        for slot in slots:
+            slot.keeper = asyncio.create_task(self._keep(slot))
+        return [slot.number for slot in slots]
+
+    async def remove(self, number: int) -> None:
+        """Scale in: SIGTERM, what runs gets the grace, the rest fails as lost. No replacement."""
+        slot = self._slots[number]
+        slot.is_leaving = True
+        self._available.set()
+        await slot.worker.leave(self._settings.grace_seconds)
+        slot.worker.fail_pending()
+        if slot.keeper is not None:
+            slot.keeper.cancel()
+            await asyncio.gather(slot.keeper, return_exceptions=True)
+        await slot.worker.leave(0)  # a replacement that was being started
+        self._slots.pop(number, None)
+        self._available.set()
+
+    def numbers(self, serves: str) -> list[int]:
+        """The slots of a function or group, oldest first."""
+        return [slot.number for slot in self._slots.values() if slot.serves == serves and not slot.is_leaving]
+
+    def slot_of(self, pid: int) -> tuple[int, str] | None:
+        """Number and group of the slot whose worker has this pid."""
+        found = (slot for slot in self._slots.values() if slot.worker.pid == pid and not slot.is_leaving)
+        return next(((slot.number, slot.serves) for slot in found), None)
+
+    def send_signal(self, slot_number: int, signal_number: int) -> None:
+        self._slots[slot_number].worker.send_signal(signal_number)
+
+    def _free_number(self) -> int:
+        return next(number for number in range(len(self._slots) + 1) if number not in self._slots)
+
+    async def _fill_slot(self, number: int, serves: str) -> _Slot:
+        worker = await start_worker(self._settings, number, serves, self._receive)
+        self._slots[number] = _Slot(number, serves, worker)
+        return self._slots[number]
+
+    async def _keep(self, slot: _Slot) -> None:
+        """Replace the worker each time it dies."""
+        pause_seconds = 0.0
+        while True:
+            code = await slot.worker.process.wait()
+            slot.worker.fail_pending()
+            if self._stopping or slot.is_leaving:
+                return
+            self.restarts += 1
+            _note_end(slot.worker, code)
+            try:
+                await asyncio.sleep(pause_seconds)
+                slot.worker = await start_worker(self._settings, slot.number, slot.serves, self._receive)
+                await slot.worker.ready
+                pause_seconds = 0.0
+            except (HostError, OSError) as error:
+                pause_seconds = min(5.0, pause_seconds * 2 or 0.1)
+                _LOG.error("worker %d cannot load the app: %s", slot.number, error)
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [
+            slot.worker.describe() | {"leaving": slot.is_leaving}
+            for slot in sorted(self._slots.values(), key=lambda slot: slot.number)
+        ]
+
+    async def stop(self) -> None:
+        """End all workers; what still runs is lost (the caller waited for it)."""
+        self._stopping = True
+        self._available.set()
+        keepers = [slot.keeper for slot in self._slots.values() if slot.keeper is not None]
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        await asyncio.gather(*(slot.worker.stop(_STOP_SECONDS) for slot in self._slots.values()))
+
+    # Invocations
 
     def set_standing_inputs(self, inputs: dict[str, list[tuple[str, str, str]]]) -> None:
         """Inputs that a function gets with every invocation, by function id: ``(name, datum type, value)``."""
         self._standing = inputs
-        for worker in self._workers.values():
-            worker.channel.send(("setup", inputs))
+        for slot in self._slots.values():
+            slot.worker.channel.send(("setup", inputs))
 
     async def invoke(
         self,
@@ -97,11 +173,12 @@ class WorkerPool:
         kind: str,
         payload: tuple[Any, ...],
         *,
+        slot: int | None = None,
         trace_parent: str = "",
         trace_state: str = "",
         retry: tuple[int, int] = (0, 0),
     ) -> InvocationResult:
-        """Run the function once.
+        """Run the function once, on the worker in ``slot`` or on the least busy one that serves it.
 
         Raises:
             InvocationFailed: it raised (with its traceback), ran out of time, or its worker died.
@@ -115,7 +192,7 @@ class WorkerPool:
         started = time.perf_counter()
         try:
             head = (function.function_id, kind, payload, invocation_id, trace_parent, trace_state, retry)
-            reply = await self._exchange(head)
+            reply = await self._exchange(await self._choose(function.scale_group, slot), head)
             _, _, ok, returned, outputs, error, trace = reply
             if not ok:
                 raise InvocationFailed(error, trace or "")  # noqa: TRY301 - counted below like a lost worker
@@ -132,8 +209,7 @@ class WorkerPool:
             metrics.recent_seconds.append(seconds)
         return InvocationResult(returned, outputs)
 
-    async def _exchange(self, head: tuple[Any, ...]) -> Frame:
-        worker = await self._choose()
+    async def _exchange(self, worker: WorkerProcess, head: tuple[Any, ...]) -> Frame:
         self._next_request += 1
         request_id = self._next_request
         future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
@@ -150,9 +226,9 @@ class WorkerPool:
             if worker.pending.pop(request_id, None) is not None:
                 worker.channel.send(("cancel", request_id))
 
-    async def _choose(self) -> _Worker:
+    async def _choose(self, group: str, number: int | None) -> WorkerProcess:
         while True:
-            ready = [worker for worker in self._workers.values() if worker.is_ready]
+            ready = [slot.worker for slot in self._serving(group, number) if slot.worker.takes_work]
             if ready:
                 return min(ready, key=lambda worker: len(worker.pending))
             if self._stopping:
@@ -160,112 +236,37 @@ class WorkerPool:
             self._available.clear()
             await self._available.wait()
 
-    def _receive(self, worker: _Worker, frame: Frame) -> None:
+    def _serving(self, group: str, number: int | None) -> list[_Slot]:
+        if number is not None:
+            slot = self._slots.get(number)
+            if slot is None or slot.is_leaving:
+                raise WorkerLost(f"WorkerLost('worker {number} was taken away')")
+            return [slot]
+        staying = [slot for slot in self._slots.values() if not slot.is_leaving]
+        dedicated = [slot for slot in staying if slot.serves == group]
+        return dedicated or [slot for slot in staying if slot.serves == DEFAULT_GROUP]
+
+    def _receive(self, worker: WorkerProcess, frame: Frame) -> None:
         kind = frame[0]
         if kind == "result":
             future = worker.pending.pop(frame[1], None)
             if future is not None and not future.done():
                 future.set_result(frame)
+        elif kind == "leaving":
+            worker.takes_work = False
         elif worker.ready.done():
             _LOG.debug("worker %d reports %s when nobody waits for it any more", worker.number, kind)
         elif kind == "ready":
-            worker.is_ready = True
+            worker.takes_work = True
             worker.channel.send(("setup", self._standing))
             self._available.set()
             worker.ready.set_result(frame[1])
         elif kind == "index_failed":
             worker.ready.set_exception(IndexFailed(frame[1]))
 
-    async def _spawn(self, number: int) -> _Worker:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        command = [sys.executable, "-m", "local_azure.functions_host.worker"]
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                "--number",
-                str(number),
-                "--channel",
-                str(theirs.fileno()),
-                cwd=self._folder,
-                env=self._environment(),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=2,  # the host's stdout carries its "ready" line only
-                start_new_session=True,  # Ctrl-C goes to the host, which lets the workers finish
-            )
-        loop = asyncio.get_running_loop()
-        channel = FrameChannel(lambda frame: self._receive(worker, frame), lambda: self._fail_pending(worker))
-        worker = _Worker(number, process, channel, loop.create_future(), time.time())
-        await loop.create_unix_connection(lambda: channel, sock=ours)
-        self._workers[number] = worker
-        return worker
 
-    def _environment(self) -> dict[str, str]:
-        environment = dict(os.environ)
-        own = environment.get("PYTHONPATH", "")
-        environment["CNS_HOST_PYTHONPATH"] = own  # the worker gives the app its own value back
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), own)))
-        environment["CNS_HOST_WORKER_LOG_LEVEL"] = logging.getLevelName(min(self._log_level, logging.CRITICAL))
-        environment.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
-        environment.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
-        return environment
-
-    def _fail_pending(self, worker: _Worker) -> None:
-        worker.is_ready = False
-        pending, worker.pending = worker.pending, {}
-        for future in pending.values():
-            if not future.done():
-                future.set_exception(WorkerLost(f"WorkerLost('worker {worker.number} ended')"))
-        if not worker.ready.done():
-            worker.ready.set_exception(HostError(f"worker {worker.number} ended before the app was indexed"))
-
-    async def _keep(self, worker: _Worker) -> None:
-        """Replace the worker each time it dies."""
-        pause_seconds = 0.0
-        while True:
-            code = await worker.process.wait()
-            self._fail_pending(worker)
-            if self._stopping:
-                return
-            self.restarts += 1
-            _LOG.error("worker %d (pid %d) DIED with %d; starting a new one", worker.number, worker.process.pid, code)
-            try:
-                await asyncio.sleep(pause_seconds)
-                worker = await self._spawn(worker.number)
-                await worker.ready
-                pause_seconds = 0.0
-            except (HostError, OSError) as error:
-                pause_seconds = min(5.0, pause_seconds * 2 or 0.1)
-                _LOG.error("worker %d cannot load the app: %s", worker.number, error)
-
-    def describe(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "number": worker.number,
-                "pid": worker.process.pid,
-                "ready": worker.is_ready,
-                "in_flight": len(worker.pending),
-                "cpu_seconds": worker.cpu_seconds(),
-                "uptime_seconds": round(time.time() - worker.started, 1),
-            }
-            for worker in self._workers.values()
-        ]
-
-    async def stop(self) -> None:
-        """End all workers; what still runs is lost (the caller waited for it)."""
-        self._stopping = True
-        self._available.set()
-        for worker in self._workers.values():
-            worker.channel.send(("stop",))
-        for worker in self._workers.values():
-            try:
-                async with asyncio.timeout(1.5):
-                    await worker.process.wait()
-            except TimeoutError:
-                worker.process.kill()
-                await worker.process.wait()
-            worker.channel.close()
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+def _note_end(worker: WorkerProcess, code: int) -> None:
+    if code == LEFT_ON_SIGTERM:
+        _LOG.warning("worker %d (pid %d) left on SIGTERM; starting a new one", worker.number, worker.pid)
+    else:
+        _LOG.error("worker %d (pid %d) DIED with %d; starting a new one", worker.number, worker.pid, code)

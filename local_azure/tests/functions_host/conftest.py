@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def start_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     with ExitStack() as stack:
 
         def start(
-            app: str | Path, *, data: Path | None = None, port: int = 0, admin_port: int = 0, **options: str
+            app: str | Path, *, data: Path | None = None, port: int = 0, admin_port: int = 0, **options: Any
         ) -> HostProcess:
             folder = tmp_path_factory.mktemp("host") / "data" if data is None else data
             host = HostProcess(APPS / app, folder, port=port, admin_port=admin_port, **options)

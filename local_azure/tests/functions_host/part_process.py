@@ -69,17 +69,26 @@ class HostProcess(PartProcess):
     """The functions host with one of the apps."""
 
     def __init__(
-        self, app: Path, data: Path, *, port: int, admin_port: int, workers: int = 1, **environment: str
+        self,
+        app: Path,
+        data: Path,
+        *,
+        port: int,
+        admin_port: int,
+        workers: int = 1,
+        arguments: tuple[str, ...] = (),
+        **environment: str,
     ) -> None:
         self.data = data
         self.record = data.with_name(f"{data.name}.jsonl")
         self.record.touch()
-        arguments = ("--app", str(app), "--port", str(port), "--admin-port", str(admin_port), "--data", str(data))
+        ours = ("--app", str(app), "--port", str(port), "--admin-port", str(admin_port), "--data", str(data))
         super().__init__(
             "local_azure.functions_host",
-            *arguments,
+            *ours,
             "--workers",
             str(workers),
+            *arguments,
             log=data.with_name(f"{data.name}.log"),
             environment={"RECORD_FILE": str(self.record), **environment},
         )
