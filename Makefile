@@ -54,6 +54,10 @@ check: setup ## Formatting, lint, types
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
+.PHONY: faults
+faults: setup ## Hurt the running service in every way we know and reckon (ARGS=--quick, ARGS="--only NAME --seed N")
+	@$(PY) -m bench.faults $(ARGS)
+
 .PHONY: clean-data
 clean-data: ## Remove what the local stand-in stored: messages, documents, keys, logs
 	@if [ -e $(DATA)/lock ] && ! flock -n $(DATA)/lock true; then echo "$(DATA) is in use; stop it first" >&2; exit 1; fi

@@ -174,7 +174,9 @@ def _repetitions(calls: Iterable[Call], views: Mapping[str, View]) -> _Repetitio
                 pass
             elif earlier.is_refused:
                 found.retried += 1
-            elif is_in_doubt(views.get(delivery[0], {}), delivery[1]):
+            elif delivery[0] not in views:
+                pass  # unasked or lost, which is counted as such; nobody can say whether it was in doubt
+            elif is_in_doubt(views[delivery[0]], delivery[1]):
                 found.in_doubt += 1
             else:
                 found.duplicates.append(call.attempt_id)
