@@ -57,8 +57,7 @@ class Scaling:
             HostError: a worker cannot load the app.
         """
         counts = {self.group_named(name): check_count(count) for name, count in instances.items()}
-        for group, count in counts.items():
-            await self._pool.add(group, count)
+        await asyncio.gather(*(self._pool.add(group, count) for group, count in counts.items()))
         for group, count in counts.items():
             if count and self._splits(group):
                 del self._shared[group]

@@ -7,6 +7,7 @@ and is replaced in its slot at once; one that keeps dying is replaced with a gro
 """
 
 import asyncio
+import itertools
 import logging
 import os
 import time
@@ -52,6 +53,7 @@ class WorkerPool:
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
         self._slots: dict[int, _Slot] = {}
+        self._numbers = itertools.count()
         self._standing: dict[str, list[tuple[str, str, str]]] = {}
         self._next_request = 0
         self._available = asyncio.Event()
@@ -66,7 +68,7 @@ class WorkerPool:
         Raises:
             IndexFailed: the app cannot be indexed.
         """
-        first = await self._fill_slot(0, DEFAULT_GROUP)
+        first = await self._fill_slot(DEFAULT_GROUP)
         described = await first.worker.ready
         first.keeper = asyncio.create_task(self._keep(first))
         await self.add(DEFAULT_GROUP, count - 1)
@@ -78,7 +80,7 @@ class WorkerPool:
         Raises:
             HostError: one of them cannot load the app; none of them stays.
         """
-        slots = [await self._fill_slot(self._free_number(), serves) for _ in range(count)]
+        slots = [await self._fill_slot(serves) for _ in range(count)]
         try:
             await asyncio.gather(*(slot.worker.ready for slot in slots))
         except BaseException:
@@ -116,10 +118,8 @@ class WorkerPool:
     def send_signal(self, slot_number: int, signal_number: int) -> None:
         self._slots[slot_number].worker.send_signal(signal_number)
 
-    def _free_number(self) -> int:
-        return next(number for number in range(len(self._slots) + 1) if number not in self._slots)
-
-    async def _fill_slot(self, number: int, serves: str) -> _Slot:
+    async def _fill_slot(self, serves: str) -> _Slot:
+        number = next(self._numbers)
         worker = await start_worker(self._settings, number, serves, self._receive)
         self._slots[number] = _Slot(number, serves, worker)
         return self._slots[number]

@@ -19,7 +19,7 @@ from local_azure.up.data_folder import AlreadyRunning, DataFolder
 from local_azure.up.generated_keys import load_or_make_keys
 from local_azure.up.health import wait_until_healthy
 from local_azure.up.launch import EXIT_REFUSED, launch, say
-from local_azure.up.parts import stand_in_parts
+from local_azure.up.parts import HostScale, stand_in_parts
 from local_azure.up.ports import HOST, Ports, add_port_options, ports_from
 from local_azure.up.samples import Consumer, send_samples
 from local_azure.up.settings import BadLocalSettings, Settings, read_local_settings, resolve_settings
@@ -42,7 +42,9 @@ def main() -> int:
     except (AlreadyRunning, BadLocalSettings) as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_REFUSED
-    parts = stand_in_parts(_PROJECT, folder, ports, settings)
+    parts = stand_in_parts(
+        _PROJECT, folder, ports, settings, scale=HostScale(options.workers, tuple(options.instances))
+    )
 
     async def once_up(session: aiohttp.ClientSession) -> int | None:
         api_url = f"http://{HOST}:{ports.api}"
@@ -63,6 +65,14 @@ def _read_options() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser.add_argument("--samples", action="store_true", help="send one notification per channel once up")
     parser.add_argument("--exit-after-samples", action="store_true", help="then stop; status 1 when one did not arrive")
     parser.add_argument("--verbose", action="store_true", help="show all log lines, not only warnings and errors")
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes of the Functions host (default 1)")
+    parser.add_argument(
+        "--instances",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="N worker processes for this function alone, or for 'http' or 'durable'; may be repeated",
+    )
     add_port_options(parser)
     options = parser.parse_args()
     if options.exit_after_samples and not options.samples:

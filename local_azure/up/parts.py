@@ -1,6 +1,8 @@
 """The five parts of the stand-in as the supervisor starts them: commands, ports, pages, environments."""
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_azure.up.data_folder import DataFolder
@@ -11,14 +13,31 @@ from local_azure.up.settings import Settings
 _TOPOLOGY = Path("local_azure/topology")
 
 
-def stand_in_parts(project: Path, folder: DataFolder, ports: Ports, settings: Settings) -> tuple[Part, ...]:
+@dataclass(frozen=True)
+class HostScale:
+    """Worker processes of the Functions host; it checks the values itself."""
+
+    workers: int | None = None  # None: Azure's setting, else one
+    instances: tuple[str, ...] = ()  # NAME=N
+
+    def arguments(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        workers = environment.get("FUNCTIONS_WORKER_PROCESS_COUNT", "1") if self.workers is None else str(self.workers)
+        return ("--workers", workers, *(f"--instances={text}" for text in self.instances))
+
+
+_ONE_WORKER = HostScale()
+
+
+def stand_in_parts(
+    project: Path, folder: DataFolder, ports: Ports, settings: Settings, *, scale: HostScale = _ONE_WORKER
+) -> tuple[Part, ...]:
     """In start order; the Functions host comes last, because its triggers connect to the others."""
     return (
         _entra(project, folder, ports, settings),
         _servicebus(project, folder, ports, settings),
         _cosmos(project, folder, ports, settings),
         _sandbox(project, folder, ports, settings),
-        _functions_host(project, folder, ports, settings),
+        _functions_host(project, folder, ports, settings, scale),
     )
 
 
@@ -90,17 +109,17 @@ def _sandbox(project: Path, folder: DataFolder, ports: Ports, settings: Settings
     )
 
 
-def _functions_host(project: Path, folder: DataFolder, ports: Ports, settings: Settings) -> Part:
-    admin_url = _url(ports.host_admin)
+def _functions_host(project: Path, folder: DataFolder, ports: Ports, settings: Settings, scale: HostScale) -> Part:
+    admin_url, environment = _url(ports.host_admin), settings.for_app()
     command = _python(
         *("local_azure.functions_host", "--app", ".", "--port", ports.api, "--admin-port", ports.host_admin),
-        *("--data", folder.path / "functions_host", "--workers", 1),
+        *("--data", folder.path / "functions_host", *scale.arguments(environment)),
     )
     return Part(
         name="functions_host",
         title="Functions host",
         command=command,
-        environment=settings.for_app(),
+        environment=environment,
         directory=project,
         ports={"HTTP": ports.api, "admin HTTP": ports.host_admin},
         url=_url(ports.api),
