@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._expects_header = True
         self._authenticated = self._opened = self._closing = False
         self._writable = True
-        self._starved = False
+        self._starved = self._flushing = False
         self._last_received = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._keep_alive: asyncio.TimerHandle | None = None
@@ -185,7 +185,8 @@ class Connection(asyncio.Protocol):
         """Queue a frame; it leaves after the next commit."""
         self._out.append(frames.frame(channel, body))
         self._out_size += len(body) + 8
-        self.server.flush_soon(self)
+        if not self._flushing:
+            self.server.flush_soon(self)
 
     def hold(self, byte_count: int) -> None:
         """Account for parts of messages that are not complete yet.
@@ -206,8 +207,10 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what is queued; the server calls this after a commit."""
+        self._flushing = True  # what settling adds leaves right here
         for session in self._sessions.values():
             session.settle_received()
+        self._flushing = False
         if self._out:
             data = b"".join(self._out)
             self._out.clear()
