@@ -46,8 +46,16 @@ class DurableBinding:
                 kind, field = _TRIGGERS[function.trigger.type]
                 name = str(function.trigger.fields.get(field) or function.name)
                 self._functions[kind, name] = function
-        self.engine = DurableEngine(
-            data_dir=data_folder / "durable",
+        try:
+            self.engine = self._make_engine(data_folder / "durable", task_hub, durable_options, public_url, admin_url)
+        except ValueError as error:
+            raise SettingsInvalid(str(error)) from error
+
+    def _make_engine(
+        self, data_dir: Path, task_hub: str, durable_options: Mapping[str, Any], public_url: str, admin_url: str
+    ) -> DurableEngine:
+        return DurableEngine(
+            data_dir=data_dir,
             task_hub=task_hub,
             public_base_url=public_url,
             rpc_base_url=f"{admin_url}{RPC_PREFIX}/",

@@ -14,27 +14,8 @@ from typing import IO, Any
 from local_azure.functions_host.durable.history import Event
 from local_azure.functions_host.durable.instance import Instance, Message, Parent, ReplayState, Work
 from local_azure.functions_host.durable.json_text import dumps, loads
+from local_azure.functions_host.durable.schema import WAY_OUT, prepare
 from local_azure.functions_host.durable.writer import Statement, StoreUnusable, Writer, open_connection
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS inst (
-  id TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT, status TEXT NOT NULL, input TEXT NOT NULL,
-  output TEXT NOT NULL, custom TEXT NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL,
-  execution TEXT NOT NULL, parent_id TEXT, parent_execution TEXT, parent_task INTEGER, replay TEXT NOT NULL,
-  events INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS inst_created ON inst (created, id);
-CREATE INDEX IF NOT EXISTS inst_updated ON inst (updated);
-CREATE INDEX IF NOT EXISTS inst_status ON inst (status);
-CREATE TABLE IF NOT EXISTS hist (
-  id TEXT NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (id, seq)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS inbox (n INTEGER PRIMARY KEY, id TEXT NOT NULL, message TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS inbox_id ON inbox (id);
-CREATE TABLE IF NOT EXISTS work (
-  n INTEGER PRIMARY KEY, id TEXT NOT NULL, execution TEXT NOT NULL, kind TEXT NOT NULL, task INTEGER NOT NULL,
-  name TEXT NOT NULL, input TEXT, due TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS work_id ON work (id);
-CREATE TABLE IF NOT EXISTS ent (id TEXT PRIMARY KEY, state TEXT NOT NULL, updated TEXT NOT NULL);
-"""
 
 _COLUMNS = (
     "id, name, version, status, input, output, custom, created, updated, execution, "
@@ -62,7 +43,7 @@ class Store:
         """Open the database and start the writer.
 
         Raises:
-            StoreUnusable: Another engine holds this task hub.
+            StoreUnusable: Another engine holds this task hub, or the file is not one this engine can use.
         """
         self._lock_file = self._path.with_suffix(".lock").open("w")
         try:
@@ -71,8 +52,11 @@ class Store:
             self._lock_file.close()
             message = f"another process uses the durable task hub in {self._path.parent}"
             raise StoreUnusable(message) from error
-        self._reader = open_connection(self._path, synchronous=self._synchronous)
-        self._reader.executescript(_SCHEMA)
+        try:
+            self._open_database()
+        except StoreUnusable:
+            self._let_go()
+            raise
         highest = self._one(
             "SELECT max(coalesce((SELECT max(n) FROM inbox), 0), coalesce((SELECT max(n) FROM work), 0))"
         )
@@ -80,8 +64,19 @@ class Store:
         self._path.chmod(0o600)
         self.writer.start()
 
+    def _open_database(self) -> None:
+        try:
+            self._reader = open_connection(self._path, synchronous=self._synchronous)
+            prepare(self._reader, self._path)
+        except sqlite3.Error as error:
+            message = f"{self._path} cannot be used as the durable task hub's database: {error}. {WAY_OUT}"
+            raise StoreUnusable(message) from error
+
     async def close(self) -> None:
         await self.writer.stop()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._reader is not None:
             self._reader.close()
         if self._lock_file is not None:
