@@ -1,6 +1,6 @@
-"""The load generator: a process that takes a plan on stdin, carries it out, and gives what happened on stdout.
+"""The load generator: a process that takes a plan on stdin, carries it out, and writes what happened into a file.
 
-``python -m bench.load_generator < plan.json > load.json``. Answers are kept as they came and read after the load, and
+``python -m bench.load_generator load.json < plan.json``. Answers are kept as they came and read after the load, and
 requests are written before it where their number is known, so that the generator costs little while the service is
 measured; what it did cost is in its answer. In open loop a request's clock starts when it was due, not when a
 connection became free.
@@ -11,6 +11,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvloop
 
@@ -105,7 +106,7 @@ async def carry_out(plan: Plan) -> Load:
 
 def main() -> None:
     plan = Plan.from_json(sys.stdin.buffer.read())
-    sys.stdout.buffer.write(uvloop.run(carry_out(plan)).to_json())
+    Path(sys.argv[1]).write_bytes(uvloop.run(carry_out(plan)).to_json())
 
 
 if __name__ == "__main__":

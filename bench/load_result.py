@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,10 +97,12 @@ def _request(due: float, ended: float, status: int, body: str) -> Request:
 
 
 def generate(plan: Plan) -> Load:
-    """Carries out the plan in a process of its own."""
-    command = [sys.executable, "-m", "bench.load_generator"]
-    done = subprocess.run(command, input=plan.to_json(), stdout=subprocess.PIPE, cwd=_ROOT, check=True)
-    return Load.from_json(done.stdout)
+    """Carries out the plan in a process of its own. Raises CalledProcessError: it failed."""
+    with tempfile.TemporaryDirectory(prefix="cns-load-") as folder:
+        result = Path(folder) / "load.json"
+        command = [sys.executable, "-m", "bench.load_generator", str(result)]
+        subprocess.run(command, input=plan.to_json(), cwd=_ROOT, check=True)
+        return Load.from_json(result.read_bytes())
 
 
 def describe(load: Load) -> dict[str, Any]:
