@@ -21,7 +21,7 @@ from bench.measurements import accept, backlog, callbacks, delivery, lanes, oper
 from bench.observation import Bench
 from bench.provider_client import running_provider
 from bench.reporting import machine, report
-from bench.stack import PORT_OFFSET, Stack, StackFailed, StackOptions, running_stack
+from bench.stack import Stack, StackFailed, StackOptions, free_port_offset, running_stack
 
 _REPORT = Path(__file__).parent / "report"
 _ON_ONE_STACK: dict[str, Callable[[Bench, Stack], None]] = {
@@ -43,7 +43,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short loads, no repetitions: under 3 minutes")
     parser.add_argument("--only", nargs="+", choices=_ALL, default=_ALL, help="these measurements")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--port-offset", type=int, default=PORT_OFFSET)
+    parser.add_argument("--port-offset", type=int, help="added to every default port (default: a free one)")
     parser.add_argument("--report", type=Path, default=_REPORT, help="folder of the report (default bench/report)")
     return parser.parse_args()
 
@@ -79,9 +79,10 @@ def main() -> int:
     about = machine.describe_run(options.seed, is_quick=options.quick)
     print(f"{about['machine']}, load average {about['load_average'][0]:.2f}, seed {options.seed}", flush=True)
     data = Path(tempfile.mkdtemp(prefix="cns-bench-"))
+    offset = options.port_offset or free_port_offset()
     with running_provider() as provider:
         bench = Bench(provider, data, options.seed, options.quick, lambda line: print(line, flush=True))
-        failures = _measure(bench, list(options.only), StackOptions(data, provider, options.port_offset))
+        failures = _measure(bench, list(options.only), StackOptions(data, provider, offset))
     about["not_measured"] = failures
     report.write(options.report, about, bench.sections, bench.verdict, bench.refused)
     print(f"\n{report.summary(bench.sections, bench.verdict, bench.refused)}")

@@ -28,9 +28,8 @@ from bench.process_usage import cpu_by_role, difference
 from bench.provider_client import Provider, running_provider
 from bench.quantiles import percentile
 from bench.reconcile import FINAL, CallbackVerdict, View, reconcile, reconcile_callbacks
-from bench.stack import APP, Stack, StackOptions, running_stack
+from bench.stack import APP, Stack, StackOptions, free_port_offset, running_stack
 
-_OFFSET = 2000
 _CALLED_BACK = frozenset({"SENT", "DELIVERED", "FAILED"})
 _WORTH_REPEATING = frozenset({0, 409, 429, 500, 503})
 _BATCH = 1000
@@ -197,7 +196,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-callbacks", action="store_true")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--data", type=Path, default=None, help="keep the stand-in's folder here")
-    parser.add_argument("--port-offset", type=int, default=_OFFSET)
+    parser.add_argument("--port-offset", type=int, help="added to every default port (default: a free one)")
     return parser.parse_args()
 
 
@@ -206,7 +205,9 @@ def main() -> int:
     random.seed(options.seed)
     print(f"seed {options.seed}")
     with tempfile.TemporaryDirectory(prefix="cns-campaign-") as temporary, running_provider() as provider:
-        stack_options = StackOptions(options.data or Path(temporary), provider, options.port_offset)
+        stack_options = StackOptions(
+            options.data or Path(temporary), provider, options.port_offset or free_port_offset()
+        )
         with running_stack(stack_options) as stack:
             return asyncio.run(campaign(options, stack))
 

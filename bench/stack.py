@@ -5,6 +5,7 @@ Everything runs under the project's supervisor (bench/stand_in.py), with the pro
 
 import contextlib
 import os
+import random
 import subprocess
 import sys
 import time
@@ -19,10 +20,10 @@ import orjson
 
 from bench.counters import Counters, bus_depth, counters_from, read_json
 from bench.provider_client import Provider
-from local_azure.up.ports import Ports
+from local_azure.up.ports import Ports, is_free
 
 ROOT = Path(__file__).parents[1]
-PORT_OFFSET = 3000
+_OFFSETS = range(3000, 24_000, 10)  # so that every port stays below those the kernel gives to clients
 _PROVIDER_SETTINGS = ("SENDGRID_BASE_URL", "TWILIO_BASE_URL", "NOTIFICATION_HUBS_BASE_URL")
 _START_SECONDS = 90
 _STOP_SECONDS = 30
@@ -41,7 +42,7 @@ class StackOptions:
 
     data: Path
     provider: Provider
-    port_offset: int = PORT_OFFSET
+    port_offset: int
     workers: int = 1
     accept_only: bool = False
     servicebus_config: Path | None = None
@@ -103,6 +104,14 @@ class Stack:
                 return dict(orjson.loads(answer.read()))
         except urllib.error.HTTPError:
             return {}
+
+
+def free_port_offset() -> int:
+    """An offset at which every part finds its ports free."""
+    for offset in random.sample(_OFFSETS, len(_OFFSETS)):
+        if all(is_free(port) for port in vars(_ports(offset)).values()):
+            return offset
+    raise StackFailed("no free ports")
 
 
 def _ports(offset: int) -> Ports:
