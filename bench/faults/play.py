@@ -25,7 +25,7 @@ CAPTURE = "capture"
 
 @dataclass(frozen=True)
 class Terms:
-    """How a scenario is played. ``stall_seconds``: when nothing moved for so long, nothing will."""
+    """How a scenario is played."""
 
     seed: int
     size: Size = Size.DEFAULT
@@ -72,7 +72,7 @@ async def _play(scenario: Scenario, terms: Terms, data: Path) -> Played:
         timeout = aiohttp.ClientTimeout(total=45)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
             consumer = Consumer(session, service.api, service.authorization, random)
-            ground = Ground(service, provider, consumer, random, terms.size)
+            ground = Ground(service, provider, consumer, random, terms.size, terms.stall_seconds)
             evidence = await _live_through(scenario, ground, terms)
     line = reckon(evidence)
     broken = [each for each in line.broken() if not any(kind in each for kind in ground.tolerated)]

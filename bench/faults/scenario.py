@@ -33,6 +33,7 @@ class Ground:
     consumer: Consumer
     random: Random
     size: Size
+    stall_seconds: float  # when nothing moved for so long, nothing will
     findings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     listeners: list[Listener] = field(default_factory=list)
@@ -71,9 +72,20 @@ class Ground:
             await asyncio.sleep(0.1)
 
     async def until_reached(self, share: float = 1.0, seconds: float = 60.0) -> bool:
-        """Whether that share of what was accepted has reached a provider within so many seconds."""
-        wanted = share * len(self.consumer.accepted)
-        return await self.until(lambda: len(self.provider.reached() & self.consumer.accepted.keys()) >= wanted, seconds)
+        """Whether that share of what was accepted has reached a provider in time; stops when no more calls come."""
+        wanted, calls, moved_at = share * len(self.consumer.accepted), -1, time.monotonic()
+
+        def is_over() -> bool:
+            nonlocal calls, moved_at
+            if len(self.provider.calls) != calls:
+                calls, moved_at = len(self.provider.calls), time.monotonic()
+            return self._reached() >= wanted or time.monotonic() - moved_at > self.stall_seconds
+
+        await self.until(is_over, seconds)
+        return self._reached() >= wanted
+
+    def _reached(self) -> int:
+        return len(self.provider.reached() & self.consumer.accepted.keys())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Consumers that die, wait and storm."""
 
 import asyncio
+import sys
+import tempfile
 import time
+from asyncio.subprocess import PIPE
 from collections import defaultdict
 from contextlib import suppress
 
@@ -12,8 +15,9 @@ from bench.faults.killing import Rhythm, killing
 from bench.faults.ledger import FINAL
 from bench.faults.provider import Answer
 from bench.faults.scenario import Ground, Json, Scenario
+from bench.faults.service import ROOT
 from bench.load_plan import MIXED, Plan, Stream
-from bench.load_result import Load, generate
+from bench.load_result import Load
 
 _SUSTAINABLE = 250  # accepted and delivered a second with everything on two cores (bench report)
 _MAX_WORKER_MEGABYTES = 600.0
@@ -113,7 +117,7 @@ async def burst(ground: Ground) -> None:
     headers = {"authorization": ground.consumer.authorization}
     plan = Plan(port, headers, [stream], ground.provider.url, seed=ground.random.randrange(10**6))
     memory = [await ground.service.memory()]
-    storm = asyncio.create_task(asyncio.to_thread(generate, plan))
+    storm = asyncio.create_task(_storm(plan))
     while not storm.done():
         memory.append(await ground.service.memory())
         await asyncio.wait({storm}, timeout=0.5)
@@ -123,6 +127,16 @@ async def burst(ground: Ground) -> None:
     memory.append(await ground.service.memory())
     ground.require(max(memory) < _MAX_WORKER_MEGABYTES, f"a worker grew to {max(memory):.0f} MB")
     ground.facts |= {"worker MB before, peak, after": [round(each) for each in (memory[0], max(memory), memory[-1])]}
+
+
+async def _storm(plan: Plan) -> Load:
+    """The load generator's process, as bench.load_result.generate runs it, without holding up this one."""
+    with tempfile.TemporaryFile() as output:
+        command = [sys.executable, "-m", "bench.load_generator"]
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=output, cwd=ROOT)
+        await process.communicate(plan.to_json())
+        output.seek(0)
+        return Load.from_json(output.read())
 
 
 async def _note_load(ground: Ground, load: Load) -> None:

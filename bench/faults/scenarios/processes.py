@@ -1,6 +1,7 @@
 """Processes that die: all the time, in the middle of a provider call, before a claim."""
 
 import asyncio
+import time
 
 from bench.faults.killing import killing
 from bench.faults.ledger import Call
@@ -8,6 +9,7 @@ from bench.faults.provider import WELL, Answer
 from bench.faults.scenario import Ground, Scenario
 from bench.faults.service import CLAIM_PATIENCE, HOST, IN_DOUBT_PATIENCE
 
+_WAVES = 20
 _DELIVER = "deliver_email_normal"
 
 
@@ -15,13 +17,22 @@ async def kills(ground: Ground) -> None:
     """Thousands are submitted, alone and in batches, while workers die every moment and the parts now and then."""
     await ground.listen("kills")
     count = ground.pick(quick=600, default=5000, full=100_000)
-    singles = count // 5
+    seconds = ground.pick(quick=15.0, default=75.0, full=1500.0)
+    wave, started = count // _WAVES, time.monotonic()
     async with killing(ground.service, ground.random):
-        await asyncio.gather(
-            ground.submit_many(singles, at_once=8),
-            ground.submit_many(count - singles, batch=100, at_once=4, first=singles),
-        )
-        await ground.until_reached(0.9, seconds=ground.pick(quick=15, default=45, full=600))
+        for number in range(_WAVES):
+            await _submit_wave(ground, wave, first=number * wave)
+            await asyncio.sleep(max(0.0, started + (number + 1) * seconds / _WAVES - time.monotonic()))
+        await ground.until_reached(0.9, seconds=20)
+    ground.facts |= {"seconds of killing": round(time.monotonic() - started)}
+
+
+async def _submit_wave(ground: Ground, count: int, first: int) -> None:
+    singles = count // 5
+    await asyncio.gather(
+        ground.submit_many(singles, at_once=8, first=first),
+        ground.submit_many(count - singles, batch=50, at_once=4, first=first + singles),
+    )
 
 
 async def crash_in_call(ground: Ground) -> None:
