@@ -58,6 +58,10 @@ check: setup ## Formatting, lint, types
 faults: setup ## Hurt the running service in every way we know and reckon (ARGS=--quick, ARGS="--only NAME --seed N")
 	@$(PY) -m bench.faults $(ARGS)
 
+.PHONY: simulate
+simulate: setup ## Simulate a day and a spike, price the month; report in bench/report (ARGS="--daily 80e6": what if)
+	@$(PY) -m bench.simulate $(ARGS)
+
 .PHONY: clean-data
 clean-data: ## Remove what the local stand-in stored: messages, documents, keys, logs
 	@if [ -e $(DATA)/lock ] && ! flock -n $(DATA)/lock true; then echo "$(DATA) is in use; stop it first" >&2; exit 1; fi
