@@ -38,6 +38,10 @@ _ON_THEIR_OWN: dict[str, Callable[[Bench, StackOptions], None]] = {
 _ALL = (*_ON_THEIR_OWN, *_ON_ONE_STACK, "backlog")
 
 
+# The stand-in away or ill, the generator ended by something, or nothing accepted and so nothing to divide by.
+_FAILURES = (StackFailed, OSError, subprocess.SubprocessError, ValueError, ArithmeticError)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="short loads, no repetitions: under 3 minutes")
@@ -59,7 +63,7 @@ def _measure(bench: Bench, only: list[str], options: StackOptions) -> list[str]:
     for name, job in jobs.items():
         try:
             job(bench, replace(options, data=options.data / name))
-        except (StackFailed, OSError, subprocess.SubprocessError) as failure:
+        except _FAILURES as failure:
             failures.append(f"{name}: {failure}")
             bench.say(f"FAILED: {failures[-1]}")
     stages.conclude(bench)

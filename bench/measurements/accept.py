@@ -63,7 +63,7 @@ def _accept(bench: Bench, stack: Stack, section: Section) -> list[Load]:
     cases, loads = _cases(bench), []
     for _ in range(bench.repeats()):
         loads += [_once(bench, stack, case) for case in cases]
-    table = {}
+    chart = {}
     for case in cases:
         name, is_open = case.stream.name, bool(case.stream.rate)
         loop = "open" if is_open else "closed"
@@ -72,9 +72,10 @@ def _accept(bench: Bench, stack: Stack, section: Section) -> list[Load]:
         for label, values in case.latencies.items():
             section.add(f"accept {label}, {loop} {name}", "ms", values, in_summary=label == "p95")
         section.add(f"app CPU to accept 1,000, {loop} {name}", "s", case.cpu)
-        table[name] = {label: percentile(values, 0.5) for label, values in case.latencies.items()}
-    closed = {name: row for name, row in table.items() if name.startswith("c=")}
-    section.charts["accept-latency.svg"] = bar_chart("Accept latency, closed loop (deliveries held)", closed, "ms")
+        if not is_open:
+            row = f"c={case.stream.connections}{', key' if case.stream.with_key else ''}"
+            chart[row] = {label: median(values) for label, values in case.latencies.items()}
+    section.charts["accept-latency.svg"] = bar_chart("Accept latency, closed loop (deliveries held)", chart, "ms")
     bench.stages["single"] = {"accept": median(cases[len(_CONNECTIONS) - 1].cpu)}
     cost = sum(load.cpu_seconds for load in loads) / max(1, sum(len(load.requests()) for load in loads))
     section.add("load generator CPU a request", "µs", [cost * 1e6])

@@ -88,7 +88,7 @@ def _y_axis(canvas: _Canvas, scale: _Scale, unit: str) -> None:
     for tick in scale.ticks:
         y = scale(tick)
         canvas.line(_LEFT, y, _WIDTH - _RIGHT, y)
-        canvas.text(_LEFT - 8, y + 4, f"{tick:.3g}", anchor="end")
+        canvas.text(_LEFT - 8, y + 4, f"{tick:,.4g}", anchor="end")
     canvas.text(_LEFT, _TOP - 8, unit)
 
 
@@ -131,13 +131,13 @@ def line_chart(
     points = [point for line in lines.values() for point in line]
     if not points:
         return canvas.done()
-    across, up = _spans(points, log_y=log_y)
+    places = sorted({point[0] for point in points})
+    is_few = len(places) <= _TICKS
+    across = (places[0], places[-1]) if is_few or log_x else (0.0, nice_ceiling(places[-1]))
     x_scale = _Scale(*across, _LEFT, _WIDTH - _RIGHT, log=log_x)
-    y_scale = _Scale(*up, _HEIGHT - _BOTTOM, _TOP, log=log_y)
+    y_scale = _Scale(*_up([point[1] for point in points], log=log_y), _HEIGHT - _BOTTOM, _TOP, log=log_y)
     _y_axis(canvas, y_scale, y)
-    for tick in (
-        sorted({point[0] for point in points}) if len({point[0] for point in points}) <= _TICKS else x_scale.ticks
-    ):
+    for tick in places if is_few else x_scale.ticks:
         canvas.text(x_scale(tick), _HEIGHT - _BOTTOM + 18, f"{tick:,.6g}", anchor="middle")
     canvas.text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 12, x, anchor="middle")
     for index, line in enumerate(lines.values()):
@@ -146,9 +146,9 @@ def line_chart(
     return canvas.done()
 
 
-def _spans(points: Points, *, log_y: bool) -> tuple[tuple[float, float], tuple[float, float]]:
-    across, up = [point[0] for point in points], [point[1] for point in points]
-    if log_y:
-        low = 10.0 ** math.floor(math.log10(min(up)))
-        return (min(across), max(across)), (low, 10.0 ** math.ceil(math.log10(max(up))) if max(up) > low else low * 10)
-    return (min(across), max(across)), (0.0, nice_ceiling(max(up)))
+def _up(values: Sequence[float], *, log: bool) -> tuple[float, float]:
+    """From 0, or between powers of ten."""
+    if not log:
+        return 0.0, nice_ceiling(max(values))
+    low = 10.0 ** math.floor(math.log10(min(values)))
+    return low, max(low * 10, 10.0 ** math.ceil(math.log10(max(values))))
