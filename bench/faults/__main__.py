@@ -22,7 +22,7 @@ from bench.faults.scenario import Scenario, Size
 from bench.faults.service import ROOT
 
 _REPORT = ROOT / "bench" / "report"
-_LANES = 4
+_LANES, _QUICK_LANES = 4, 6
 _IMPATIENCE_SECONDS = 20.0  # a broken build need not be waited for as long as a sound one
 
 
@@ -33,7 +33,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="NAME", help="scenarios or, with --broken-builds, defects")
     parser.add_argument("--broken-builds", action="store_true", help="only the builds that are broken on purpose")
     parser.add_argument("--seed", type=int, help="as printed by an earlier run")
-    parser.add_argument("--lanes", type=int, default=_LANES, help=f"light scenarios at a time (default {_LANES})")
+    parser.add_argument("--lanes", type=int, help=f"light scenarios at a time (default {_LANES}, quick {_QUICK_LANES})")
     parser.add_argument("--list", action="store_true", help="name scenarios and defects")
     parser.add_argument("--keep-data", action="store_true", help="leave the data folders, with their logs, under /tmp")
     return parser.parse_args()
@@ -67,7 +67,8 @@ async def _catch_all(defects: Sequence[Defect], seed: int, lanes: int) -> list[C
 async def _catch(defect: Defect, seed: int) -> Caught:
     with tempfile.TemporaryDirectory(prefix="cns-broken-build-") as folder:
         app = plant(defect, Path(folder))
-        terms = Terms(seed, Size.QUICK, app, stall_seconds=_IMPATIENCE_SECONDS)
+        lanes = options.lanes or (_QUICK_LANES if options.quick else _LANES)
+    terms = Terms(seed, Size.QUICK, app, stall_seconds=_IMPATIENCE_SECONDS)
         played = await play(named(defect.scenario), terms)
     return Caught(
         defect.name, defect.scenario, is_caught(defect, played.findings), played.findings, played.seconds, seed
@@ -85,8 +86,8 @@ async def _run(options: argparse.Namespace, seed: int) -> int:
         with_defect((ROOT / defect.file).read_text(), defect)
     skip_defects = not options.broken_builds and (options.quick or bool(wanted))
     terms = Terms(seed, size, keep_data=options.keep_data)
-    played = [] if options.broken_builds else await _play_all(scenarios, terms, options.lanes)
-    caught = [] if skip_defects else await _catch_all(defects, seed, options.lanes)
+    played = [] if options.broken_builds else await _play_all(scenarios, terms, lanes)
+    caught = [] if skip_defects else await _catch_all(defects, seed, lanes)
     about["seconds"] = round(time.monotonic() - started)
     write(document(played, caught, about), _REPORT)
     broken = [each.name for each in played if not each.is_clean]

@@ -1,14 +1,14 @@
-"""All scenarios, in the order they are played."""
+"""All scenarios, in the order they are begun: the long ones first."""
 
 from bench.faults.scenario import Scenario
 from bench.faults.scenarios import accepting, bus, callbacks, processes, providers
 
 SCENARIOS: tuple[Scenario, ...] = (
     *accepting.SCENARIOS,
+    *callbacks.SCENARIOS,
+    *providers.SCENARIOS,
     *processes.SCENARIOS,
     *bus.SCENARIOS,
-    *providers.SCENARIOS,
-    *callbacks.SCENARIOS,
 )
 
 

@@ -1,10 +1,7 @@
 """Consumers that die, wait and storm."""
 
 import asyncio
-import sys
-import tempfile
 import time
-from asyncio.subprocess import PIPE
 from collections import defaultdict
 from contextlib import suppress
 
@@ -15,9 +12,8 @@ from bench.faults.killing import Rhythm, killing
 from bench.faults.ledger import FINAL
 from bench.faults.provider import Answer
 from bench.faults.scenario import Ground, Json, Scenario
-from bench.faults.service import ROOT
 from bench.load_plan import MIXED, Plan, Stream
-from bench.load_result import Load
+from bench.load_result import Load, generate
 
 _SUSTAINABLE = 250  # accepted and delivered a second with everything on two cores (bench report)
 _MAX_WORKER_MEGABYTES = 600.0
@@ -99,7 +95,7 @@ async def sync_waiters(ground: Ground) -> None:
         if reply.status == 200:
             ground.require(reply.body["status"] in FINAL, f"200 for a notification that is {reply.body['status']}")
 
-    async with killing(ground.service, ground.random, Rhythm(workers=(0.7, 3.0), parts=(20.0, 20.0))):
+    async with killing(ground.service, ground.random, Rhythm(workers=(2.0, 5.0), parts=(24.0, 24.0))):
         for start in range(0, count, 8):
             await asyncio.gather(*(one(number) for number in range(start, min(start + 8, count))))
     ground.require(all(each.status in {200, 202} for each in ended), "a wait ended without a repeatable answer")
@@ -111,13 +107,13 @@ async def sync_waiters(ground: Ground) -> None:
 
 async def burst(ground: Ground) -> None:
     """Ten times what can be sustained, for some seconds, by clients that don't repeat."""
-    seconds = ground.pick(quick=1.0, default=2.0, full=10.0)
+    seconds = ground.pick(quick=0.6, default=2.0, full=10.0)
     stream = Stream("burst", seconds=seconds, rate=10 * _SUSTAINABLE, channels=MIXED, with_key=True)
     port = ground.service.ports.api
     headers = {"authorization": ground.consumer.authorization}
     plan = Plan(port, headers, [stream], ground.provider.url, seed=ground.random.randrange(10**6))
     memory = [await ground.service.memory()]
-    storm = asyncio.create_task(_storm(plan))
+    storm = asyncio.create_task(asyncio.to_thread(generate, plan))
     while not storm.done():
         memory.append(await ground.service.memory())
         await asyncio.wait({storm}, timeout=0.5)
@@ -127,16 +123,6 @@ async def burst(ground: Ground) -> None:
     memory.append(await ground.service.memory())
     ground.require(max(memory) < _MAX_WORKER_MEGABYTES, f"a worker grew to {max(memory):.0f} MB")
     ground.facts |= {"worker MB before, peak, after": [round(each) for each in (memory[0], max(memory), memory[-1])]}
-
-
-async def _storm(plan: Plan) -> Load:
-    """The load generator's process, as bench.load_result.generate runs it, without holding up this one."""
-    with tempfile.TemporaryFile() as output:
-        command = [sys.executable, "-m", "bench.load_generator"]
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=output, cwd=ROOT)
-        await process.communicate(plan.to_json())
-        output.seek(0)
-        return Load.from_json(output.read())
 
 
 async def _note_load(ground: Ground, load: Load) -> None:

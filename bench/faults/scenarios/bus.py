@@ -201,7 +201,9 @@ SCENARIOS = (
         triple_delivery,
         captures=True,
     ),
-    Scenario("poison", "7: 1 % poison: good ones unaffected, dead letters with a reason, no retry storm", poison),
+    Scenario(
+        "poison", "7: 1 % poison: good ones unaffected, dead letters with a reason, no retry storm", poison, workers=1
+    ),
     Scenario(
         "replay-feed",
         "2: change feed from zero: provider calls unchanged, callbacks under the same webhook-id",

@@ -107,7 +107,10 @@ async def crash_in_callback(ground: Ground) -> None:
 
 SCENARIOS = (
     Scenario(
-        "callback-receivers", "18: 500, hang, 410, 302: schedule followed, other endpoints on time", callback_receivers
+        "callback-receivers",
+        "18: 500, hang, 410, 302: schedule followed, other endpoints on time",
+        callback_receivers,
+        workers=1,
     ),
     Scenario(
         "crash-in-callback", "19: a worker dies between post and record: the same webhook-id again", crash_in_callback

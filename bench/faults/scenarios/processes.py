@@ -9,7 +9,6 @@ from bench.faults.provider import WELL, Answer
 from bench.faults.scenario import Ground, Scenario
 from bench.faults.service import CLAIM_PATIENCE, HOST, IN_DOUBT_PATIENCE
 
-_WAVES = 20
 _DELIVER = "deliver_email_normal"
 
 
@@ -17,12 +16,12 @@ async def kills(ground: Ground) -> None:
     """Thousands are submitted, alone and in batches, while workers die every moment and the parts now and then."""
     await ground.listen("kills")
     count = ground.pick(quick=600, default=5000, full=100_000)
-    seconds = ground.pick(quick=15.0, default=75.0, full=1500.0)
-    wave, started = count // _WAVES, time.monotonic()
+    seconds, waves = ground.pick(quick=(12.0, 6), default=(75.0, 20), full=(1500.0, 200))
+    wave, started = count // waves, time.monotonic()
     async with killing(ground.service, ground.random):
-        for number in range(_WAVES):
+        for number in range(waves):
             await _submit_wave(ground, wave, first=number * wave)
-            await asyncio.sleep(max(0.0, started + (number + 1) * seconds / _WAVES - time.monotonic()))
+            await asyncio.sleep(max(0.0, started + (number + 1) * seconds / waves - time.monotonic()))
         await ground.until_reached(0.9, seconds=20)
     ground.facts |= {"seconds of killing": round(time.monotonic() - started)}
 
@@ -96,6 +95,7 @@ SCENARIOS = (
         "store-refuses",
         "2: a worker dies before it could claim: redelivered at once",
         store_refuses,
+        workers=1,
         settings={"PUBLISH_PATIENCE_SECONDS": "600"},
     ),
 )

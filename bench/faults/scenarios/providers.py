@@ -13,7 +13,7 @@ from bench.faults.killing import Rhythm, killing
 from bench.faults.ledger import Call
 from bench.faults.provider import WELL, Answer
 from bench.faults.scenario import Ground, Scenario
-from bench.faults.service import IN_DOUBT_PATIENCE
+from bench.faults.service import CLAIM_PATIENCE, IN_DOUBT_PATIENCE
 
 _SLOW_SECONDS = 30.0
 _CALL_TIMEOUT_SECONDS = 20.0  # of the app's SMS provider
@@ -224,6 +224,8 @@ SCENARIOS = (
         "slow-provider",
         "11: one provider takes 30 s: other channels unaffected, in doubt, not sent again early",
         slow_provider,
+        workers=1,
+        settings={"CLAIM_PATIENCE_SECONDS": str(CLAIM_PATIENCE)},
     ),
     Scenario(
         "throttle-storm",
