@@ -67,8 +67,7 @@ async def _catch_all(defects: Sequence[Defect], seed: int, lanes: int) -> list[C
 async def _catch(defect: Defect, seed: int) -> Caught:
     with tempfile.TemporaryDirectory(prefix="cns-broken-build-") as folder:
         app = plant(defect, Path(folder))
-        lanes = options.lanes or (_QUICK_LANES if options.quick else _LANES)
-    terms = Terms(seed, Size.QUICK, app, stall_seconds=_IMPATIENCE_SECONDS)
+        terms = Terms(seed, Size.QUICK, app, stall_seconds=_IMPATIENCE_SECONDS)
         played = await play(named(defect.scenario), terms)
     return Caught(
         defect.name, defect.scenario, is_caught(defect, played.findings), played.findings, played.seconds, seed
@@ -85,6 +84,7 @@ async def _run(options: argparse.Namespace, seed: int) -> int:
     for defect in defects:  # an outdated one is told before the first scenario, not after the last
         with_defect((ROOT / defect.file).read_text(), defect)
     skip_defects = not options.broken_builds and (options.quick or bool(wanted))
+    lanes = options.lanes or (_QUICK_LANES if options.quick else _LANES)
     terms = Terms(seed, size, keep_data=options.keep_data)
     played = [] if options.broken_builds else await _play_all(scenarios, terms, lanes)
     caught = [] if skip_defects else await _catch_all(defects, seed, lanes)
