@@ -34,6 +34,7 @@ from local_azure.functions_host.listeners import Surroundings, has_listener, run
 from local_azure.functions_host.scaling import Scaling
 
 _PAGE = Path(__file__).with_name("live_page.html")
+_SCRIPT = "live_timeline.js"  # stands in the page as a comment, so that the page is one document
 _HTML = b"text/html; charset=utf-8"
 
 
@@ -89,7 +90,7 @@ class AdminApi:
         if page is not None:
             await respond_json(send, 200, page())
         elif path == "/" and method in ("GET", "HEAD"):
-            await respond(send, 200, _PAGE.read_bytes(), _HTML)
+            await respond(send, 200, _live_page(), _HTML)
         elif path.startswith("/admin/functions/"):
             await self._one_function(path.split("/")[3], scope, receive, send)
         elif path == INSTANCES_PREFIX or path.startswith(f"{INSTANCES_PREFIX}/"):
@@ -123,7 +124,7 @@ class AdminApi:
             given = json.loads(body).get("input", "") if body else ""
             text = given if isinstance(given, str) else json.dumps(given)
             await run_by_hand(function, self._surroundings, text)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             await respond_json(send, 400, {"message": 'the body must be a JSON object like {"input": "..."}'})
         except InvocationFailed as failure:
             await respond_json(send, 500, {"message": failure.message})
@@ -167,3 +168,8 @@ class AdminApi:
             "listeners": self._scaling.describe_listeners(),
             "failures": list(self._metrics.failures)[::-1],
         }
+
+
+def _live_page() -> bytes:
+    page = _PAGE.read_text()
+    return page.replace(f"/* {_SCRIPT} */", _PAGE.with_name(_SCRIPT).read_text()).encode()

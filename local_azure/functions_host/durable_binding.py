@@ -83,7 +83,7 @@ class DurableBinding:
 
     def overview(self) -> dict[str, Any]:
         """What runs and what ended lately, for the live page."""
-        return self.engine.overview(limit=_SHOWN)
+        return self.engine.overview(limit=_SHOWN, show_payloads=False)
 
     def _names(self, wanted: str) -> set[str]:
         return {name for kind, name in self._functions if kind == wanted}

@@ -11,15 +11,14 @@ import contextlib
 import logging
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from local_azure.functions_host.access_keys import AccessKeys
 from local_azure.functions_host.admin_api import AdminApi
+from local_azure.functions_host.embedded_server import EmbeddedServer
 from local_azure.functions_host.function_table import Function, read_functions
 from local_azure.functions_host.host_settings import load_host_options
 from local_azure.functions_host.http_front import HttpFront
@@ -59,14 +58,6 @@ class HostArguments:
         return f"http://127.0.0.1:{self.admin_socket.getsockname()[1]}"
 
 
-class _EmbeddedServer(uvicorn.Server):
-    """uvicorn inside our loop: signals are the host's business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class FunctionsHost:
     """A running host."""
 
@@ -81,7 +72,7 @@ class FunctionsHost:
         )
         self._pool = WorkerPool(settings, self._metrics, self._options.function_timeout_seconds)
         self._scaling: Scaling
-        self._servers: list[tuple[_EmbeddedServer, asyncio.Task[None]]] = []
+        self._servers: list[EmbeddedServer] = []
         self._front: HttpFront
         self._admin: AdminApi
         self._outputs: OutputBindings
@@ -164,20 +155,9 @@ class FunctionsHost:
         self._durable = durable
 
     def _serve(self, application: HttpFront | AdminApi, bound: socket.socket) -> None:
-        config = uvicorn.Config(
-            application,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
-        )
-        server = _EmbeddedServer(config)
-        self._servers.append((server, asyncio.create_task(server.serve(sockets=[bound]))))
+        server = EmbeddedServer(application)
+        server.start_on(bound)
+        self._servers.append(server)
 
     async def stop(self) -> None:
         """Drain and stop everything."""
@@ -189,9 +169,7 @@ class FunctionsHost:
                 await self._front.answered.wait()
         if self._durable is not None:
             await self._durable.engine.stop()
-        for server, _ in self._servers:
-            server.should_exit = True
-        await asyncio.gather(*(task for _, task in self._servers), return_exceptions=True)
+        await asyncio.gather(*(server.stop() for server in self._servers))
         await self._outputs.close()
         await self._pool.stop()
 

@@ -120,9 +120,9 @@ class DurableEngine:
         """The JSON that a ``durableClient`` binding hands to the function."""
         return self._links.client_payload()
 
-    def overview(self, *, limit: int = 25) -> dict[str, Any]:
+    def overview(self, *, limit: int = 25, show_payloads: bool = True) -> dict[str, Any]:
         """Running and recently finished instances with their history, JSON-able, for a page that people look at."""
-        return overview(self._hub, task_hub=self._links.task_hub, limit=limit)
+        return overview(self._hub, task_hub=self._links.task_hub, limit=limit, show_payloads=show_payloads)
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The extension's HTTP API, public (with the system key) and for the SDK (keyless)."""

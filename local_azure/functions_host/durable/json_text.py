@@ -8,6 +8,8 @@ import json
 from typing import Any
 
 NULL = "null"
+DEEPEST = 200
+"""Levels of nesting that a client may send; the parser's own limit depends on how deep the caller's stack is."""
 
 
 def dumps(value: Any) -> str:
@@ -16,6 +18,37 @@ def dumps(value: Any) -> str:
 
 def loads(text: str | bytes) -> Any:
     return json.loads(text)
+
+
+def loads_from_outside(text: str | bytes) -> Any:
+    """What a client sent.
+
+    Raises:
+        ValueError: it is no JSON, or nested so deeply that it could not be shown again later.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if _nesting(value) > DEEPEST:
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _nesting(value: Any) -> int:
+    level, depth = [value], 0
+    while level:
+        level = [child for item in level for child in _children(item)]
+        depth += 1
+        if depth > DEEPEST:
+            break
+    return depth
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [child for child in value if isinstance(child, dict | list)] if isinstance(value, list) else []
 
 
 def decoded_once(token: str) -> str | None:

@@ -7,7 +7,7 @@ from local_azure.functions_host.durable.asgi import Request, Response, json_resp
 from local_azure.functions_host.durable.catalog import missing_function
 from local_azure.functions_host.durable.entities import Entities, signal
 from local_azure.functions_host.durable.hub import Hub
-from local_azure.functions_host.durable.json_text import NULL, dumps, loads
+from local_azure.functions_host.durable.json_text import NULL, dumps, loads, loads_from_outside
 from local_azure.functions_host.durable.operations import OperationRefused
 
 
@@ -70,6 +70,6 @@ def _token(request: Request) -> str:
     if not request.headers.get("content-type", "").lower().startswith("application/json"):
         return dumps(text)
     try:
-        return dumps(loads(text))
+        return dumps(loads_from_outside(text))
     except ValueError as error:
         raise OperationRefused(f"Could not parse JSON content: {error}") from error

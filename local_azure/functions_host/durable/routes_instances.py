@@ -8,7 +8,7 @@ import asyncio
 from local_azure.functions_host.durable.asgi import Request, Response, json_response
 from local_azure.functions_host.durable.hub import Hub
 from local_azure.functions_host.durable.instance import COMPLETED, FAILED
-from local_azure.functions_host.durable.json_text import NULL, dumps, loads
+from local_azure.functions_host.durable.json_text import NULL, dumps, loads_from_outside
 from local_azure.functions_host.durable.links import Links
 from local_azure.functions_host.durable.operations import InstanceNotFound, OperationRefused, Operations
 from local_azure.functions_host.durable.rewinding import Rewinding
@@ -16,6 +16,8 @@ from local_azure.functions_host.durable.selection import Selection
 from local_azure.functions_host.durable.status import status_document
 
 _SHORTEST_POLL_SECONDS = 0.02
+
+_LONGEST_WAIT_SECONDS = 1e6
 
 
 class InstanceRoutes:
@@ -32,8 +34,8 @@ class InstanceRoutes:
         if request.method != "POST" or len(parts) not in (1, 2):
             return Response(404)
         instance_id = parts[1] if len(parts) == 2 else None
-        new_id = await self._operations.start(parts[0], instance_id, _token(request), version=request.value("version"))
         timeout, interval = _seconds(request, "timeout"), _seconds(request, "pollingInterval")
+        new_id = await self._operations.start(parts[0], instance_id, _token(request), version=request.value("version"))
         if timeout is None or interval is None:
             return self._accepted(new_id, request)
         return await self._wait(new_id, timeout, max(interval, _SHORTEST_POLL_SECONDS), request)
@@ -143,9 +145,12 @@ def _seconds(request: Request, name: str) -> float | None:
     if text is None:
         return None
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError as error:
-        raise OperationRefused(f"{name} is no number of seconds: {text!r}") from error
+        raise OperationRefused(f"{name} is no number of seconds: {text[:50]!r}") from error
+    if not 0 <= seconds < _LONGEST_WAIT_SECONDS:
+        raise OperationRefused(f"{name} is no number of seconds that one can wait: {text[:50]!r}")
+    return seconds
 
 
 def _token(request: Request) -> str:
@@ -153,6 +158,6 @@ def _token(request: Request) -> str:
     if not request.body:
         return NULL
     try:
-        return dumps(loads(request.body))
+        return dumps(loads_from_outside(request.body))
     except ValueError as error:
         raise OperationRefused(f"Invalid JSON content: {error}") from error

@@ -10,6 +10,8 @@ from local_azure.functions_host.durable.store import Store
 
 _STATUSES = ("Pending", "Running", "Suspended", "Completed", "Failed", "Terminated", "Canceled", "ContinuedAsNew")
 
+_TOP_DIGITS = 12
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -84,9 +86,9 @@ def _top(request: Request) -> int | None:
     text = request.value("top")
     if text is None:
         return None
-    if not text.isdecimal() or int(text) == 0:
-        raise OperationRefused(f"top is no positive number: {text!r}")
-    return int(text)
+    if not (text.isascii() and text.isdigit()) or not text.strip("0"):
+        raise OperationRefused(f"top is no positive number: {text[:50]!r}")
+    return int(text) if len(text) < _TOP_DIGITS else None  # more than can be: no limit
 
 
 def _after(token: str | None) -> tuple[str, str] | None:

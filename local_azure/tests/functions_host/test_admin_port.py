@@ -66,6 +66,8 @@ async def test_metrics_count_per_function_and_worker(host):
     assert startup["total_seconds"] > 0
     [worker] = document["workers"]
     assert worker["cpu_seconds"] > 0
+    assert worker["resident_bytes"] > 10_000_000
+    assert worker["serves"] == "default"
     assert {timer["function"] for timer in document["listeners"]} == {"every_second", "at_startup", "once_a_day"}
 
 
@@ -75,5 +77,6 @@ async def test_the_live_page_is_one_document_without_foreign_addresses(admin):
 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "metrics.json" in page
+    assert "function drawRuns" in page
     assert "src=" not in page
     assert "https://" not in page
