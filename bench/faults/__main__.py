@@ -48,8 +48,9 @@ async def _play_all(scenarios: Sequence[Scenario], terms: Terms, lanes: int) -> 
             print(ledger_line(played), flush=True)
             return played
 
-    heavy = [await one(each) for each in scenarios if each.is_heavy]
-    return heavy + list(await asyncio.gather(*(one(each) for each in scenarios if not each.is_heavy)))
+    alone = [each for each in scenarios if each.is_heavy and terms.size is not Size.QUICK]
+    heavy = [await one(each) for each in alone]
+    return heavy + list(await asyncio.gather(*(one(each) for each in scenarios if each not in alone)))
 
 
 async def _catch_all(defects: Sequence[Defect], seed: int, lanes: int) -> list[Caught]:
