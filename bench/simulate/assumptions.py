@@ -13,6 +13,7 @@ RU_PER_PARTITION = 10_000  # a second (documented)
 PARTITION_GB = 50.0  # a physical partition (documented)
 TOPIC_GB = 80.0  # an entity in a Premium namespace (documented)
 MAX_ATTEMPTS = {"email": 6, "sms": 5, "push": 4, "webhook": 6}  # shared/channels
+_UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 DAYS_A_MONTH = 365 / 12
 HOURS_A_MONTH = 730
 
@@ -60,8 +61,8 @@ class Spike:
 
     @property
     def name(self) -> str:
-        minutes = self.seconds / 60
-        length = f"{minutes / 60:g} h" if minutes >= 60 else f"{minutes:g} min"
+        size, unit = next((size, unit) for size, unit in _UNITS if self.seconds >= size or size == 1)
+        length = f"{self.seconds / size:g} {unit}"
         return f"{self.rate:,.0f}/s for {length}{f', all {self.channel}' if self.channel else ''}"
 
 

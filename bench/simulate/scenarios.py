@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass, replace
 
 from bench.simulate.assumptions import Load, Platform, Providers, Scenario, Spike
-from bench.simulate.demand import DAY_SECONDS
+from bench.simulate.demand import DAY_SECONDS, diurnal
 
 PEAK_OVER_MEAN = 2000 * DAY_SECONDS / 50e6
 _SPIKES = (60.0, 600.0, 7200.0)
@@ -60,7 +60,7 @@ _SHARES = {
 
 
 def day_scenarios(options: argparse.Namespace) -> list[Scenario]:
-    """A day for each volume."""
+    """A day for each volume. Raises ValueError: there is no such day."""
     volumes = [options.daily] if options.daily else [50e6, 150e6]
     return [_day(options, volume) for volume in volumes]
 
@@ -90,6 +90,7 @@ def _day(options: argparse.Namespace, daily: float) -> Scenario:
             speed="speed",
         )
     )
+    diurnal(mean, load.peak)  # raises when there is no such curve
     name = f"{daily / 1e6:g} M a day"
     return Scenario(name, load, providers, platform, admission=options.admission or "none", seed=options.seed)
 
