@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 REPORT = Path(__file__).parents[1] / "report" / "report.json"
-_MS = 1.0  # CPU seconds for 1,000 are milliseconds for one
 
 
 @dataclass(frozen=True)
 class Costs:
-    """CPU milliseconds of one core, request units, bytes on the bus. Single: a request of its own; batch: in chunks."""
+    """CPU milliseconds of a core, request units, bytes on the bus. Single: a request of its own; batch: in chunks."""
 
     accept_cpu: Mapping[str, float] = field(default_factory=lambda: {"single": 1.63, "batch": 0.045})
     deliver_cpu: Mapping[str, float] = field(default_factory=lambda: {"single": 2.3, "batch": 0.22})
@@ -77,21 +76,29 @@ def costs_from(report: Mapping[str, Any]) -> Costs:
 
 def _measured(sections: Mapping[str, Any], costs: Costs) -> Iterator[tuple[str, Any]]:
     singles, batches = (_starting(sections, title) for title in ("Singles, end", "Batches of"))
-    accept = dict(costs.accept_cpu)
-    if measured := _figure(_starting(sections, "Accept alone"), "app CPU to accept 1,000, closed c=32 without key"):
-        accept["single"] = measured * _MS
-    if measured := _figure(_starting(sections, "Cost of a notification"), "app CPU to accept 1,000, up to 10,000"):
-        accept["batch"] = measured * _MS
+    accept, deliver = _stages(sections, costs, {"single": _cpu(singles, "single"), "batch": _cpu(batches, "batch")})
     if accept != costs.accept_cpu:
         yield "accept_cpu", accept
-    total = {"single": _cpu(singles, "single"), "batch": _cpu(batches, "batch")}
-    deliver = {
-        kind: max(0.05, value - accept[kind]) if value else costs.deliver_cpu[kind] for kind, value in total.items()
-    }
-    if any(total.values()):
+    if deliver != costs.deliver_cpu:
         yield "deliver_cpu", deliver
     if singles and batches:
         yield from _units(_table(singles, "Cosmos DB, a notification"), _table(batches, "Cosmos DB, a notification"))
+
+
+def _stages(
+    sections: Mapping[str, Any], costs: Costs, totals: Mapping[str, float | None]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """CPU to accept and to deliver: measured apart where the report has that, else the total less the default."""
+    accept, deliver = dict(costs.accept_cpu), dict(costs.deliver_cpu)
+    section = _starting(sections, "App CPU by stage")
+    measured = _table(section, "CPU seconds for 1,000") if section else {}
+    for kind, total in totals.items():
+        stages = measured.get(kind, {})
+        if "accept" in stages and "deliver" in stages:
+            accept[kind], deliver[kind] = stages["accept"], stages["deliver"]
+        elif total:
+            deliver[kind] = max(0.05, total - accept[kind])
+    return accept, deliver
 
 
 def _units(single: Mapping[str, Any], batch: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

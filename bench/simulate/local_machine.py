@@ -29,9 +29,9 @@ class Comparison:
     loaded: float
 
     @property
-    def error(self) -> float:
-        """Of the prediction for the loaded machine, in per cent of the measured."""
-        return (self.loaded / self.measured - 1) * 100
+    def errors(self) -> tuple[float, float]:
+        """Of both predictions, in per cent of the measured."""
+        return (self.alone / self.measured - 1) * 100, (self.loaded / self.measured - 1) * 100
 
     @property
     def is_between(self) -> bool:
@@ -143,23 +143,26 @@ def compare(report: Mapping[str, Any]) -> list[Comparison]:
     sections = {section["title"].split(":")[0].split(",")[0]: section for section in report["sections"]}
     if "Singles" not in sections:
         return []
-    background = report["about"]["load_average"][0]
     seconds, batches = (3.0, 4) if report["about"]["quick"] else (6.0, 10)
     singles = _shares(sections["Singles"])
     accept_app = _accept_app(sections, singles)
-    rows = list(_singles(sections["Singles"], singles, accept_app, seconds, background))
+    rows = list(_singles(sections["Singles"], singles, accept_app, seconds))
     if "Accept alone" in sections:
-        rows += _accept_only(sections["Accept alone"], singles, seconds, background)
+        rows += _accept_only(sections["Accept alone"], singles, seconds)
     if "Batches of 1" in sections:
-        rows += _batches(sections, batches, background)
+        rows += _batches(sections, batches)
     if "Workers of the Functions host" in sections:
         rows += _workers(sections["Workers of the Functions host"], singles, seconds)
     return rows
 
 
-def _singles(
-    section: Mapping[str, Any], cpu: Shares, accept_app: float, seconds: float, background: float
-) -> Iterator[Comparison]:
+def _others(section: Mapping[str, Any]) -> float:
+    """Who else wanted to run: the load average just before. It lags by a minute and counts the bench's own past."""
+    return float(section["load_average_before"][0])
+
+
+def _singles(section: Mapping[str, Any], cpu: Shares, accept_app: float, seconds: float) -> Iterator[Comparison]:
+    background = _others(section)
     alone, loaded = (predict(cpu, accept_app, seconds, others) for others in (0.0, background))
     measured = _figure(section, "delivered a second, single")
     yield Comparison("singles, end to end", "1/s", measured, alone.rate, loaded.rate)
@@ -173,7 +176,8 @@ def _singles(
         )
 
 
-def _accept_only(section: Mapping[str, Any], cpu: Shares, seconds: float, background: float) -> Iterator[Comparison]:
+def _accept_only(section: Mapping[str, Any], cpu: Shares, seconds: float) -> Iterator[Comparison]:
+    background = _others(section)
     for connections in (1, 8, 32):
         name = f"closed c={connections} without key"
         accept_app = _figure(section, f"app CPU to accept 1,000, {name}") / 1000
@@ -185,8 +189,9 @@ def _accept_only(section: Mapping[str, Any], cpu: Shares, seconds: float, backgr
         yield Comparison(f"accepting alone, {connections} connections", "1/s", measured, alone.rate, loaded.rate)
 
 
-def _batches(sections: Mapping[str, Any], count: int, background: float) -> Iterator[Comparison]:
+def _batches(sections: Mapping[str, Any], count: int) -> Iterator[Comparison]:
     section = sections["Batches of 1"]
+    background = _others(section)
     cpu = _shares(section)
     backlog = sections.get("Cost of a notification as the backlog grows")
     accept_app = (
@@ -198,8 +203,8 @@ def _batches(sections: Mapping[str, Any], count: int, background: float) -> Iter
 
 
 def _workers(section: Mapping[str, Any], singles: Shares, seconds: float) -> Iterator[Comparison]:
-    """With the section's own CPU, the other processes' in proportion; others' load as the average before it."""
-    background = section["load_average_before"][0]
+    """With the section's own CPU, the other processes' in proportion."""
+    background = _others(section)
     for count, plural in ((1, ""), (2, "s")):
         name = f"{count} worker{plural}"
         app = _figure(section, f"app CPU for 1,000, singles, {name}") / 1000
@@ -207,7 +212,7 @@ def _workers(section: Mapping[str, Any], singles: Shares, seconds: float) -> Ite
         cpu = {process: value * factor for process, value in singles.items()}
         alone, loaded = (predict(cpu, app * 0.45, seconds, others, apps=count) for others in (0.0, background))
         measured = _figure(section, f"singles delivered a second, {name}")
-        yield Comparison(f"singles, {name} (in a noisier minute)", "1/s", measured, alone.rate, loaded.rate)
+        yield Comparison(f"singles, {name}", "1/s", measured, alone.rate, loaded.rate)
 
 
 def _accept_app(sections: Mapping[str, Any], singles: Shares) -> float:

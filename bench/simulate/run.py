@@ -8,7 +8,8 @@ the step blurs (waiting below a step, one unlucky message) is listed in docs/cos
 import itertools
 from typing import NamedTuple
 
-from bench.simulate.assumptions import BYTES_PER_MU, LANES, Scenario
+from bench.simulate.assumptions import LANES, Scenario
+from bench.simulate.broker import Broker
 from bench.simulate.calibration import Costs
 from bench.simulate.delivering import Delivering, Lane, by_lane
 from bench.simulate.demand import DAY_SECONDS, Demand
@@ -16,7 +17,6 @@ from bench.simulate.door import Door
 from bench.simulate.following import Receipts, stage
 from bench.simulate.latencies import Latencies
 from bench.simulate.outcome import SECONDS_AN_HOUR, Outcome, Sample
-from bench.simulate.parcels import Parcel
 from bench.simulate.sizing import provisioned
 from bench.simulate.work import work_of
 
@@ -64,6 +64,7 @@ class Run:
         ]
         self._delivering = Delivering(lanes, providers)
         self._door = Door(self._delivering.lanes, platform, by_lanes=scenario.admission == "lanes")
+        self._broker = Broker(platform)
         host = platform.host_ms_per_invocation
         store = platform.store_latency_seconds
         self._receipt_ms = costs.receipt_cpu / platform.speed + host
@@ -194,49 +195,24 @@ class Run:
 
     def _publish(self, accepted: dict[tuple[str, str], float], plan: Plan) -> None:
         """Announcements, receipts and callbacks first; what is accepted and finds no room waits in the store."""
-        out, costs, platform = self.outcome, self._costs, self._scenario.platform
-        receipts, called = plan.receipts, plan.called * plan.share
-        out.receipts += receipts
-        used = receipts * costs.status_bytes["single"] + called * self._callback_bytes
-        used += sum(amount * lane.work.status_bytes for lane, amount in plan.delivering.items()) * plan.share
-        messages = receipts + called * self._callbacks.messages
-        messages += sum(amount * lane.work.messages for lane, amount in plan.delivering.items()) * plan.share
-        usable = platform.bus_usable_share * platform.messaging_units * self._seconds
-        room, slots = usable * BYTES_PER_MU - used, usable * platform.bus_messages_per_mu - messages
-        fresh = [(self._delivering.lanes[key], amount) for key, amount in accepted.items()]
-        need = sum(amount * lane.work.submitted_bytes for lane, amount in fresh)
-        need_slots = sum(amount * lane.work.messages for lane, amount in fresh)
-        share = max(0.0, min(1.0, room / need if need else 1.0, slots / need_slots if need_slots else 1.0))
+        out, costs, called = self.outcome, self._costs, plan.called * plan.share
+        out.receipts += plan.receipts
+        broker = self._broker
+        broker.begin(self._seconds)
+        broker.carry(plan.receipts, costs.status_bytes["single"], 1.0)
+        broker.carry(called, self._callback_bytes, self._callbacks.messages)
+        for lane, amount in plan.delivering.items():
+            broker.carry(amount * plan.share, lane.work.status_bytes, lane.work.messages)
         waits = {name: self._door.wait_seconds(name) for name in LANES}
+        fresh = [(self._delivering.lanes[key], amount) for key, amount in accepted.items()]
+        broker.publish(fresh, self._now, waits)
+        broker.sweep(self._delivering.lanes.values(), self._now)
         for lane, amount in fresh:
-            lane.queue.put(Parcel(self._now - waits[lane.name], amount * share))
-            lane.unpublished.put(Parcel(self._now, amount * (1 - share)))
             out.accept[lane.name].add(waits[lane.name] + _ANSWER_SECONDS, amount)
             out.accepted += amount
-        swept, swept_slots = self._sweep(room - need * share, slots - need_slots * share)
-        used += need * share + swept
-        messages += need_slots * share + swept_slots
-        out.bus_bytes += used
-        out.bus_messages += messages
-        self._bus_share = max(used / BYTES_PER_MU, messages / platform.bus_messages_per_mu) / (
-            usable / platform.bus_usable_share
-        )
-        out.peak_bus_share = max(out.peak_bus_share, self._bus_share)
-
-    def _sweep(self, room: float, slots: float) -> tuple[float, float]:
-        """Bytes and messages of what the sweeper publishes: what is old enough, as far as there is room."""
-        used, used_slots = 0.0, 0.0
-        old = self._now - self._scenario.platform.publish_patience_seconds
-        for lane in self._delivering.lanes.values():
-            oldest = lane.unpublished.oldest
-            if oldest is None or oldest > old or room <= used or slots <= used_slots:
-                continue
-            fits = min((room - used) / lane.work.submitted_bytes, (slots - used_slots) / lane.work.messages)
-            for parcel in lane.unpublished.take(fits, not_after=old):
-                lane.queue.put(parcel)
-                used += parcel.amount * lane.work.submitted_bytes
-                used_slots += parcel.amount * lane.work.messages
-        return used, used_slots
+        out.bus_bytes += broker.used
+        out.bus_messages += broker.messages
+        out.peak_bus_share = max(out.peak_bus_share, broker.share)
 
     def _scale(self, accepted: dict[tuple[str, str], float], done: dict[Lane, float], plan: Plan) -> None:
         seconds, platform, now = self._seconds, self._scenario.platform, self._now
@@ -284,7 +260,7 @@ class Run:
                 sent=sent,
                 refused=refused,
                 request_units=units,
-                bus_share=self._bus_share,
+                bus_share=self._broker.share,
                 instances=sum(fleet.total for fleet in self._fleets.values()),
                 backlog=backlog,
                 p95={name: latencies.percentile(0.95) for name, latencies in self._window.items()},

@@ -11,6 +11,8 @@ from bench.simulate.prices import PriceList
 from bench.simulate.seed_lines import SeedLine
 from bench.simulate.sizing import Requirement
 
+_WORDS = {"why", "quantities", "source", "from", "last", "unit", "certainty"}  # columns of text behind the numbers
+
 
 def figure(value: float | None) -> str:
     """Three significant digits or whole numbers; a dash for nothing."""
@@ -34,7 +36,7 @@ def seconds(value: float | None) -> str:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
     """The first columns are text, the others are numbers."""
-    marks = ["---"] * text_columns + ["---:"] * (len(columns) - text_columns)
+    marks = ["---" if number < text_columns or name in _WORDS else "---:" for number, name in enumerate(columns)]
     lines = [columns, marks, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
@@ -162,7 +164,7 @@ def comparison_table(rows: Sequence[Comparison]) -> str:
                 figure(row.measured),
                 figure(row.alone),
                 figure(row.loaded),
-                f"{row.error:+.0f} %",
+                *(f"{error:+.0f} %" for error in row.errors),
                 "yes" if row.is_between else "no",
             ]
             for row in rows

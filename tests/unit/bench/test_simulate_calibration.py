@@ -35,10 +35,11 @@ def _report() -> dict:
         "replace leases": {"RU": 1.9},
     }
     return {
-        "about": {"quick": True, "date": "2026-11-24T23:05:27+00:00", "sources": "abc", "load_average": [1.0, 1, 1]},
+        "about": {"quick": True, "date": "2026-11-24T23:05:27+00:00", "sources": "abc", "load_average": [9.0, 1, 1]},
         "sections": [
             {
                 "title": "Singles, end to end",
+                "load_average_before": [1.0, 1, 1],
                 "figures": [
                     _figure("delivered a second, single", 280.0),
                     _figure("app CPU for 1,000 delivered, single", 2.7),
@@ -49,6 +50,7 @@ def _report() -> dict:
             },
             {
                 "title": "Batches of 1,000, end to end",
+                "load_average_before": [1.0, 1, 1],
                 "figures": [
                     _figure("delivered a second, batch", 1000.0),
                     _figure("app CPU for 1,000 delivered, batch", 0.56),
@@ -79,6 +81,17 @@ def test_measured_costs_replace_the_defaults_and_say_so(tmp_path) -> None:
     assert costs.track_cpu == Costs().track_cpu
     assert costs.sources["deliver_cpu"] == "make bench (quick), 2026-11-24, abc"
     assert not any("accept_ru," in name for name in costs.sources)
+
+
+def test_stages_measured_apart_are_taken_as_they_are() -> None:
+    report = _report()
+    stages = {"single": {"accept": 1.1, "deliver": 1.5}, "batch": {"accept": 0.1, "deliver": 0.3}}
+    report["sections"].append({"title": "App CPU by stage", "figures": [], "tables": {"CPU seconds for 1,000": stages}})
+
+    costs = costs_from(report)
+
+    assert costs.accept_cpu == {"single": 1.1, "batch": 0.1}
+    assert costs.deliver_cpu == {"single": 1.5, "batch": 0.3}
 
 
 def test_every_cost_has_a_source() -> None:
@@ -126,7 +139,8 @@ def test_predictions_stand_beside_what_was_measured() -> None:
         "singles, end to end", "singles, answer p50", "singles, answer p95", "batches of 1,000, end to end",
     }  # fmt: skip
     row = rows["singles, end to end"]
-    assert row.error == pytest.approx((row.loaded / 280 - 1) * 100)
+    assert row.errors == pytest.approx(((row.alone / 280 - 1) * 100, (row.loaded / 280 - 1) * 100))
+    assert row.loaded < row.alone
 
 
 def test_a_report_without_singles_is_not_compared() -> None:
