@@ -13,6 +13,7 @@ from local_azure.functions_host.durable import DurableEngine, DurableFunctions
 from local_azure.functions_host.durable.writer import StoreUnusable
 from local_azure.functions_host.errors import SettingsInvalid
 from local_azure.functions_host.function_table import Function
+from local_azure.functions_host.output_bindings import OutputBindings
 from local_azure.functions_host.worker_pool import WorkerPool
 
 PUBLIC_PREFIX = "/runtime/webhooks/durabletask"
@@ -32,6 +33,7 @@ class DurableBinding:
         self,
         functions: list[Function],
         pool: WorkerPool,
+        outputs: OutputBindings,
         *,
         data_folder: Path,
         task_hub: str,
@@ -40,6 +42,7 @@ class DurableBinding:
         admin_url: str,
     ) -> None:
         self._pool = pool
+        self._outputs = outputs
         self._functions: dict[tuple[str, str], Function] = {}
         for function in functions:
             if function.trigger.type in _TRIGGERS:
@@ -91,6 +94,7 @@ class DurableBinding:
     async def _invoke(self, kind: str, name: str, input_json: str) -> str:
         function = self._functions[kind, name]
         result = await self._pool.invoke(function, "text", (function.trigger.name, "string", input_json))
+        await self._outputs.deliver(function, result)
         return "null" if result.returned is None else str(result.returned[1])
 
     def client_inputs(self, functions: list[Function]) -> dict[str, list[tuple[str, str, str]]]:

@@ -141,6 +141,7 @@ class FunctionsHost:
         durable = DurableBinding(
             functions,
             self._pool,
+            self._outputs,
             data_folder=self._arguments.data_folder,
             task_hub=self._options.hub_name,
             durable_options=self._options.durable,

@@ -49,3 +49,25 @@ async def every_change(docs: func.DocumentList, context: func.Context) -> None:
 )
 async def new_changes(docs: func.DocumentList) -> None:
     record(function="new_changes", ids=[doc["id"] for doc in docs])
+
+
+@app.route(route="copy", auth_level=func.AuthLevel.ANONYMOUS)
+@app.cosmos_db_output(arg_name="out", connection="STORE", database_name="shop", container_name="other")
+async def copy(req: func.HttpRequest, out: func.Out[func.DocumentList]) -> str:
+    out.set(func.DocumentList([func.Document.from_dict(document) for document in req.get_json()]))
+    return "copied"
+
+
+@app.route(route="make/{container}", auth_level=func.AuthLevel.ANONYMOUS)
+@app.cosmos_db_output(
+    arg_name="made",
+    connection="STORE",
+    database_name="made",
+    container_name="here",
+    create_if_not_exists=True,
+    partition_key="/pk",
+)
+@app.cosmos_db_output(arg_name="missing", connection="STORE", database_name="shop", container_name="nowhere")
+async def make(req: func.HttpRequest, made: func.Out[func.Document], missing: func.Out[func.Document]) -> str:
+    (made if req.route_params["container"] == "here" else missing).set(func.Document.from_dict({"id": "x", "pk": "y"}))
+    return "made"
