@@ -148,6 +148,7 @@ async def run(scene: Scene, rng: random.Random, kills: int, per_second: float, p
     left = await _finish(scene, accepted, patience)
     if left:
         await _explain(scene, accepted)
+    steps = Counter((record["step"], record["number"]) for record in scene.host.records())
     again = Counter(step for (step, _), count in steps.items() if count > 1)
     return {
         "kills": kills,
