@@ -16,6 +16,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from local_azure.functions_host.function_table import Binding
 from local_azure.functions_host.host_settings import Connection, resolve_connection
+from local_azure.functions_host.identity import make_credential
 
 _DEFAULT_CONNECTION = "CosmosDB"
 _DEFAULT_LEASES = "leases"
@@ -77,10 +78,8 @@ def make_client(connection: Connection) -> CosmosClient:
     options: dict[str, Any] = {"retry_total": 1, "connection_timeout": 5}
     if connection.connection_string is not None:
         return CosmosClient.from_connection_string(connection.connection_string, **options)
-    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - slow to import, rarely needed locally
-
     assert connection.endpoint is not None  # noqa: S101 - Connection has one or the other
-    return CosmosClient(connection.endpoint, DefaultAzureCredential(), **options)
+    return CosmosClient(connection.endpoint, make_credential(connection), **options)
 
 
 async def open_lease_container(client: CosmosClient, trigger: CosmosTrigger) -> ContainerProxy:

@@ -92,7 +92,7 @@ def load_host_options(folder: Path) -> HostOptions:
         max_auto_lock_renewal_seconds=_seconds(bus, "maxAutoLockRenewalDuration", base.max_auto_lock_renewal_seconds),
         function_timeout_seconds=base.function_timeout_seconds if timeout is None else parse_timeout(timeout),
         hub_name=str(durable.get("hubName", base.hub_name)),
-        durable=durable,
+        durable=_check_durable(durable),
         host_log_level=_level(levels["Host"]) if "Host" in levels else default_level,
         worker_log_level=_level(levels["Function"]) if "Function" in levels else default_level,
     )
@@ -120,10 +120,14 @@ class Connection:
     setting: str
     connection_string: str | None
     endpoint: str | None
+    client_id: str | None = None  # of a user-assigned identity
 
 
 def resolve_connection(name: str, endpoint_suffix: str, environment: Mapping[str, str] = os.environ) -> Connection:
     """Find ``name``, ``AzureWebJobs<name>`` or ``<name>__<endpoint_suffix>`` in the environment.
+
+    The last is an identity-based connection; ``<name>__clientId`` names a user-assigned identity.
+    https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection
 
     Raises:
         SettingsInvalid: none of them exists.
@@ -133,7 +137,8 @@ def resolve_connection(name: str, endpoint_suffix: str, environment: Mapping[str
             return Connection(setting, environment[setting], None)
     endpoint = environment.get(f"{name}__{endpoint_suffix}") or environment.get(f"{name}:{endpoint_suffix}")
     if endpoint:
-        return Connection(f"{name}__{endpoint_suffix}", None, endpoint)
+        client_id = environment.get(f"{name}__clientId") or environment.get(f"{name}:clientId")
+        return Connection(f"{name}__{endpoint_suffix}", None, endpoint, client_id)
     raise SettingsInvalid(f"connection {name!r}: neither {name} nor {name}__{endpoint_suffix} is set")
 
 
@@ -171,6 +176,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SettingsInvalid(f"{path.name} must contain an object")
     return document
+
+
+def _check_durable(section: dict[str, Any]) -> dict[str, Any]:
+    for key in ("maxConcurrentActivityFunctions", "maxConcurrentOrchestratorFunctions"):
+        if key in section:
+            _number(section, key, 1)
+    return section
 
 
 def _number(section: dict[str, Any], key: str, default: int, least: int = 1) -> int:

@@ -11,6 +11,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from local_azure.functions_host.errors import SettingsInvalid
 from local_azure.functions_host.function_table import Binding
 from local_azure.functions_host.host_settings import Connection, resolve_connection
+from local_azure.functions_host.identity import make_credential
 
 _DEFAULT_CONNECTION = "AzureWebJobsServiceBus"
 # The SDK reads its socket in slices of this length (0.2 s unless told); a message or an outcome ends the slice early.
@@ -60,10 +61,8 @@ def make_client(connection: Connection, **options: Any) -> ServiceBusClient:
     options |= {"retry_total": 0, "ssl_context": _tls_context()}
     if connection.connection_string is not None:
         return ServiceBusClient.from_connection_string(connection.connection_string, **options)
-    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - slow to import, rarely needed locally
-
     assert connection.endpoint is not None  # noqa: S101 - Connection has one or the other
-    return ServiceBusClient(connection.endpoint, DefaultAzureCredential(), **options)
+    return ServiceBusClient(connection.endpoint, make_credential(connection), **options)
 
 
 def open_receiver(client: ServiceBusClient, entity: Entity, credit: int) -> ServiceBusReceiver:
