@@ -85,6 +85,7 @@ class Section:
     tables: dict[str, Any] = field(default_factory=dict)  # by title: {row: {column: value}}
     charts: dict[str, str] = field(default_factory=dict)  # file name → SVG
     seconds: float = 0.0
+    others: float | None = None  # share of the machine that went to anything else, at worst; None: not known
 
     def add(
         self,
@@ -106,6 +107,7 @@ class Section:
             "seconds": round(self.seconds, 1),
             "load_average_before": self.load_before,
             "load_average_after": self.load_after,
+            "used_by_others": self.others,
             "figures": [figure.to_json() for figure in self.figures],
             "tables": self.tables,
         }

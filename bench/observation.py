@@ -12,7 +12,7 @@ from bench.counters import Counters
 from bench.figures import Section
 from bench.load_plan import Plan, Stream
 from bench.load_result import Load, generate
-from bench.process_usage import cpu_by_role, difference, memory_by_role
+from bench.process_usage import cpu_by_role, difference, machine_cpu_seconds, memory_by_role
 from bench.provider_client import Provider
 from bench.reconcile import FINAL, Call, Reconciliation, View, reconcile, suspects, tracking_id_of
 from bench.stack import APP, Stack
@@ -33,6 +33,7 @@ class Observation:
     cpu: Mapping[str, float]  # seconds by role
     counters: Counters
     memory: Mapping[str, float]  # megabytes by role, at the end
+    others: float  # share of the machine that went to anything else
 
     @property
     def delivered(self) -> int:
@@ -74,6 +75,7 @@ class Bench:
     sections: list[Section] = field(default_factory=list)
     stages: dict[str, dict[str, float]] = field(default_factory=dict)  # lane → stage → app CPU seconds for 1,000
     _streams: int = 0
+    _others: list[float] = field(default_factory=list)  # of the section's observations
 
     def repeats(self, full: int = 3) -> int:
         return 1 if self.is_quick else full
@@ -91,7 +93,9 @@ class Bench:
         """A section of the report, timed, with the load average around it."""
         self.say(f"{title} …")
         section, started = Section(title, os.getloadavg()), time.monotonic()
+        self._others.clear()
         yield section
+        section.others = max(self._others, default=None)
         section.load_after, section.seconds = os.getloadavg(), time.monotonic() - started
         self.sections.append(section)
 
@@ -115,6 +119,7 @@ class Bench:
         self.provider.wait_for(watch.books.notifications + len(accepted))
         stack.wait_until_idle()
         seen = watch.observation(loads[-1])
+        self._others.append(seen.others)
         calls = self.provider.calls_since(watch.books.calls)
         verdict = reconcile(accepted, calls, self._views(stack, accepted, calls))
         self.verdict += verdict
@@ -159,11 +164,15 @@ class Watch:
         self.books = books or Books.now(stack.provider)
         self._counters = stack.counters()
         self._roles = stack.roles()
+        self._machine, self._own, self._began = machine_cpu_seconds(), time.process_time(), time.monotonic()
         self._cpu = cpu_by_role(self._roles)
 
     def observation(self, load: Load) -> Observation:
         """What happened since, with ``load`` as its cause."""
         cpu = difference(cpu_by_role(self._roles), self._cpu) | {GENERATOR: load.cpu_seconds}
+        seconds = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        ours = sum(cpu.values()) + time.process_time() - self._own
+        others = max(0.0, machine_cpu_seconds() - self._machine - ours) / seconds
         counters = self.stack.counters().since(self._counters)
         calls = self.stack.provider.calls_since(self._calls_before)
-        return Observation(load, calls, cpu, counters, memory_by_role(self._roles))
+        return Observation(load, calls, cpu, counters, memory_by_role(self._roles), others)

@@ -19,6 +19,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def machine_cpu_seconds() -> float:
+    """CPU seconds that all processes of the machine have used so far, time stolen by its host included."""
+    user, nice, system, _idle, _iowait, irq, soft_irq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + soft_irq + steal) / _TICKS
+
+
 def pss_megabytes(pid: int) -> float:
     """Proportional set size; 0 when the process is gone."""
     try:

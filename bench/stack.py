@@ -28,7 +28,13 @@ _PROVIDER_SETTINGS = ("SENDGRID_BASE_URL", "TWILIO_BASE_URL", "NOTIFICATION_HUBS
 _START_SECONDS = 90
 _STOP_SECONDS = 30
 _LINKED = ("functions", "shared", "host.json")
-ROLES = {"functions_host": "host", "servicebus": "Service Bus", "cosmos": "Cosmos DB", "entra": "identity"}
+ROLES = {
+    "functions_host": "host",
+    "servicebus": "Service Bus",
+    "cosmos": "Cosmos DB",
+    "entra": "identity",
+    "sandbox": "sandbox (idle)",
+}
 APP = "app"
 
 

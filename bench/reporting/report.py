@@ -83,7 +83,9 @@ def markdown(
 
 def _section(section: Section) -> Iterator[str]:
     before, after = (f"{load[0]:.2f}" for load in (section.load_before, section.load_after))
-    yield from (f"## {section.title}", "", f"{section.seconds:.0f} s; load average {before} before, {after} after.", "")
+    others = "" if section.others is None else f"; up to {section.others:.0%} of the machine used by others"
+    yield from (f"## {section.title}", "")
+    yield from (f"{section.seconds:.0f} s; load average {before} before, {after} after{others}.", "")
     if section.figures:
         yield "| figure | median | range | n | unit | target | |"
         yield "|---|---:|---|---:|---|---|---|"

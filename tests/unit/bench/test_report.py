@@ -22,7 +22,7 @@ _ABOUT = {
 
 
 def _section():
-    section = Section("Singles", load_before=(0.1, 0, 0), load_after=(1.9, 0, 0))
+    section = Section("Singles", load_before=(0.1, 0, 0), load_after=(1.9, 0, 0), others=0.034)
     section.add("app CPU", "s", [2.0, 4.0, 2.5], at_most(3.0))
     section.add("rate", "1/s", [200.0], at_least(250))
     section.add("p50", "ms", [1.0])
@@ -53,7 +53,7 @@ def test_the_markdown_gives_each_figure_with_range_target_and_verdict():
     assert "| rate | 200 |  | 1 | 1/s | ≥ 250 | NOT met |" in text
     assert "| p50 | 1 |  | 1 | ms |  |  |" in text
     assert "never measured" not in text
-    assert "load average 0.10 before, 1.90 after" in text
+    assert "load average 0.10 before, 1.90 after; up to 3% of the machine used by others" in text
     assert "seed 7, quick" in text
     assert "pydantic 2.14.4" in text
     assert "- refused: 503 away: 2" in text
