@@ -153,6 +153,8 @@ REFUSED = [
     ("GET", "instances/?runtimeStatus=Happy", 400),
     ("GET", "instances/?createdTimeFrom=yesterday", 400),
     ("GET", "instances/?top=-1", 400),
+    ("GET", "instances/?top=99999999999999999999", 200),
+    ("POST", "orchestrators/say_hello?timeout=nan&pollingInterval=1", 400),
     ("DELETE", "instances/", 400),
     ("POST", "orchestrators/nobody", 400),
     ("GET", "orchestrators/say_hello", 404),
@@ -171,6 +173,17 @@ async def test_answers_to_what_cannot_be(hub: TaskHub):
                 answers.append((method, path, response.status))
 
     assert answers == REFUSED
+
+
+@pytest.mark.parametrize(("levels", "status"), [(150, 202), (201, 400), (5000, 400)])
+async def test_input_is_nested_only_as_deeply_as_it_can_be_shown_again(hub: TaskHub, levels: int, status: int):
+    base = f"{hub.base_url}/durable/rpc"
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{base}/orchestrators/say_hello/deep", data="[" * levels + "]" * levels) as response:
+            assert response.status == status
+        async with http.get(f"{base}/instances/deep?showHistory=true") as response:
+            assert (response.status == 404) == (status == 400)
+    json.dumps(hub.engine.overview())
 
 
 async def test_answers_for_an_instance_that_is_over(hub: TaskHub):

@@ -10,6 +10,7 @@ import asyncio
 import json
 import random
 import secrets
+import signal
 import socket
 import sys
 import tempfile
@@ -74,14 +75,14 @@ class Scene:
         self.host = self._start()
 
 
-async def send_until(stopped: asyncio.Event, scene: Scene, per_second: float) -> list[str]:
+async def send_until(stopped: asyncio.Event, scene: Scene, per_second: float, most: int) -> list[str]:
     """The numbers that the broker accepted."""
     accepted: list[str] = []
     async with (
         ServiceBusClient.from_connection_string(scene.broker.connection_string) as client,
         client.get_queue_sender("work") as sender,
     ):
-        while not stopped.is_set():
+        while not stopped.is_set() and len(accepted) < most:
             number = f"n{len(accepted):05}"
             await sender.send_messages(ServiceBusMessage(number))
             accepted.append(number)
@@ -136,22 +137,23 @@ async def _finish(scene: Scene, accepted: list[str], patience: float) -> dict[st
     return left
 
 
-async def run(scene: Scene, rng: random.Random, kills: int, per_second: float, patience: float) -> dict[str, Any]:
+async def run(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
+    rng = random.Random(options.seed)  # noqa: S311 - moments of death
     started, stopped = time.monotonic(), asyncio.Event()
-    sending = asyncio.create_task(send_until(stopped, scene, per_second))
-    for _ in range(kills):
+    sending = asyncio.create_task(send_until(stopped, scene, options.per_second, options.messages))
+    for _ in range(options.kills):
         await asyncio.sleep(rng.uniform(0.2, 1.2))
         await asyncio.to_thread(scene.kill_and_start)
     stopped.set()
     accepted = await sending
     killed_seconds = time.monotonic() - started
-    left = await _finish(scene, accepted, patience)
+    left = await _finish(scene, accepted, options.patience)
     if left:
         await _explain(scene, accepted)
     steps = Counter((record["step"], record["number"]) for record in scene.host.records())
     again = Counter(step for (step, _), count in steps.items() if count > 1)
     return {
-        "kills": kills,
+        "kills": options.kills,
         "accepted": len(accepted),
         "lost or undone": left,
         "done more than once": dict(again),
@@ -164,15 +166,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--per-second", type=float, default=15.0, help="messages sent")
+    parser.add_argument("--messages", type=int, default=400, help="at most")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument(
         "--patience", type=float, default=12.0, help="seconds in which nothing is done before giving up"
     )
     options = parser.parse_args()
-    rng = random.Random(options.seed)  # noqa: S311 - moments of death
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the parts end, too
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         scene = Scene(Path(name), stack)
-        report = asyncio.run(run(scene, rng, options.kills, options.per_second, options.patience))
+        report = asyncio.run(run(scene, options))
         report["stopped with"] = scene.host.stop()
     print(json.dumps({"seed": options.seed, **report}))
     return 1 if report["lost or undone"] or report["stopped with"] else 0
