@@ -87,13 +87,18 @@ class _Outlet:
         self._sender: ServiceBusSender | None = None
         self._waiting: list[_Parcel] = []
         self._worker: asyncio.Task[None] | None = None
+        self._is_doubted = False
         self._away_until = 0.0
 
+    def _is_away(self) -> bool:
+        """Whether to refuse at once. After a failure one send at a time finds out whether the broker is back."""
+        is_trying = self._worker is not None and not self._worker.done()
+        return self._is_doubted and (is_trying or asyncio.get_running_loop().time() < self._away_until)
+
     async def send(self, messages: list[ServiceBusMessage]) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._away_until:
+        if self._is_away():
             raise PublishFailed(f"{self._entity} is away")
-        parcel = _Parcel(messages, loop.create_future())
+        parcel = _Parcel(messages, asyncio.get_running_loop().create_future())
         self._waiting.append(parcel)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._drain())
@@ -110,6 +115,7 @@ class _Outlet:
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 await self._give_up(parcels, error)
                 return
+            self._is_doubted = False
             for parcel in parcels:
                 if not parcel.sent.done():
                     parcel.sent.set_result(None)
@@ -146,6 +152,7 @@ class _Outlet:
 
     async def _give_up(self, parcels: Sequence[_Parcel], error: Exception) -> None:
         logger.warning("Publishing failed", extra={"entity": self._entity, "cause": type(error).__name__})
+        self._is_doubted = True
         self._away_until = asyncio.get_running_loop().time() + _AWAY_SECONDS
         self._refuse(parcels, error)
         try:

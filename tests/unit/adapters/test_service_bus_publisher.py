@@ -220,3 +220,31 @@ async def test_without_a_namespace_publishing_says_which_setting_is_missing() ->
 
     with pytest.raises(ValueError, match="SERVICEBUS_CONNECTION"):
         await publisher.publish("callbacks", [BusMessage(b"{}", "m", {})])
+
+
+def test_while_one_send_finds_out_whether_the_broker_is_back_others_are_refused_at_once() -> None:
+    async def scene() -> list[float]:
+        broker = Broker()
+        broker.seconds = 2.0
+        broker.failures = [ServiceBusError("away"), ServiceBusError("still away")]
+        outlet = broker.outlet()
+        waits = []
+
+        async def send() -> None:
+            started = asyncio.get_running_loop().time()
+            with pytest.raises(PublishFailed):
+                await outlet.send(["message"])  # type: ignore[list-item]
+            waits.append(asyncio.get_running_loop().time() - started)
+
+        await send()
+        await asyncio.sleep(1.5)
+        await asyncio.gather(*(send() for _ in range(50)))
+        await asyncio.sleep(1.5)
+        await outlet.send(["message"])  # type: ignore[list-item]
+        await outlet.send(["message"])  # type: ignore[list-item]
+        return waits
+
+    waits = run_virtually(scene())
+
+    assert sorted(waits)[-2:] == [2.0, 2.0]
+    assert sorted(waits)[:49] == [0.0] * 49
