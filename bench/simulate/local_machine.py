@@ -12,6 +12,7 @@ from typing import Any
 from bench.quantiles import percentile
 from bench.simulate.shared_cores import Job, SharedCores, Visit
 
+_CORES = 2.0
 _ITEMS, _CHUNK = 1000, 50
 _CONNECTIONS = 32
 _ACCEPT_STORE_SHARE = 1 / 3  # one create, two patches
@@ -19,8 +20,16 @@ Shares = Mapping[str, float]  # CPU seconds of one notification by process
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What the processes share: cores, and others who want to run all the time."""
+
+    cores: float = _CORES
+    background: float = 0.0
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """One figure. Two predictions: for a machine of its own, and for one that others load as its load average says."""
+    """One figure. Two predictions: for a machine of its own, and for one that others use as they did."""
 
     what: str
     unit: str
@@ -76,40 +85,40 @@ def deliver_visits(cpu: Shares, deliver_app: float) -> list[Visit]:
 
 
 def predict(  # noqa: PLR0917 - a load is its costs, its size, its machine
-    cpu: Shares, accept_app: float, seconds: float, background: float, apps: int = 1, connections: int = _CONNECTIONS,
+    cpu: Shares, accept_app: float, seconds: float, machine: Machine, apps: int = 1, connections: int = _CONNECTIONS,
     *, deliver: bool = True,
 ) -> Predicted:  # fmt: skip
     """Singles from a closed loop for some seconds, and their deliveries."""
-    machine, result, last = SharedCores(2, background, apps, seed=1), Predicted(), [0.0, 0]
+    cores, result, last = SharedCores(machine.cores, machine.background, apps, seed=1), Predicted(), [0.0, 0]
     deliver_app = max(1e-5, cpu["app"] - accept_app)
 
     def delivered(at: float) -> None:
         last[0], last[1] = at, last[1] + 1
 
     def submit() -> None:
-        began = machine.now
+        began = cores.now
 
         def answered(at: float) -> None:
             result.answers.append(at - began)
             if deliver:
-                machine.start(Job(deliver_visits(cpu, deliver_app), delivered))
+                cores.start(Job(deliver_visits(cpu, deliver_app), delivered))
             else:
                 delivered(at)
             if at < seconds:
                 submit()
 
-        machine.start(Job(accept_visits(cpu, accept_app), answered))
+        cores.start(Job(accept_visits(cpu, accept_app), answered))
 
     for _ in range(connections):
         submit()
-    machine.run()
+    cores.run()
     result.rate = last[1] / last[0]
     return result
 
 
-def predict_batches(cpu: Shares, accept_app: float, count: int, background: float) -> Predicted:
+def predict_batches(cpu: Shares, accept_app: float, count: int, machine: Machine) -> Predicted:
     """Batches of 1,000 over two connections, and their chunks of 50. Costs are of one notification."""
-    machine, result, last = SharedCores(2, background, 1, seed=1), Predicted(), [0.0, 0]
+    cores, result, last = SharedCores(machine.cores, machine.background, 1, seed=1), Predicted(), [0.0, 0]
     whole = [(name, seconds * _ITEMS) for name, seconds in accept_visits(cpu, accept_app)]
     chunk = [(name, seconds * _CHUNK) for name, seconds in deliver_visits(cpu, max(1e-6, cpu["app"] - accept_app))]
     waiting = [count]
@@ -121,19 +130,19 @@ def predict_batches(cpu: Shares, accept_app: float, count: int, background: floa
         if not waiting[0]:
             return
         waiting[0] -= 1
-        began = machine.now
+        began = cores.now
 
         def answered(at: float) -> None:
             result.answers.append(at - began)
             for _ in range(_ITEMS // _CHUNK):
-                machine.start(Job(chunk, delivered))
+                cores.start(Job(chunk, delivered))
             submit()
 
-        machine.start(Job(whole, answered))
+        cores.start(Job(whole, answered))
 
     submit()
     submit()
-    machine.run()
+    cores.run()
     result.rate = last[1] / last[0]
     return result
 
@@ -156,14 +165,20 @@ def compare(report: Mapping[str, Any]) -> list[Comparison]:
     return rows
 
 
-def _others(section: Mapping[str, Any]) -> float:
-    """Who else wanted to run: the load average just before. It lags by a minute and counts the bench's own past."""
-    return float(section["load_average_before"][0])
+def _conditions(section: Mapping[str, Any]) -> tuple[Machine, Machine]:
+    """The machine to itself, and with what others took of it.
+
+    That is measured in newer reports; in older ones, and where no load was observed, the load average just before
+    stands for it, which lags by a minute and counts the bench's own past.
+    """
+    others = section.get("used_by_others")
+    if others is None:
+        return Machine(), Machine(background=float(section["load_average_before"][0]))
+    return Machine(), Machine(cores=_CORES * (1 - others))
 
 
 def _singles(section: Mapping[str, Any], cpu: Shares, accept_app: float, seconds: float) -> Iterator[Comparison]:
-    background = _others(section)
-    alone, loaded = (predict(cpu, accept_app, seconds, others) for others in (0.0, background))
+    alone, loaded = (predict(cpu, accept_app, seconds, machine) for machine in _conditions(section))
     measured = _figure(section, "delivered a second, single")
     yield Comparison("singles, end to end", "1/s", measured, alone.rate, loaded.rate)
     for name, share in (("p50", 0.5), ("p95", 0.95)):
@@ -177,13 +192,12 @@ def _singles(section: Mapping[str, Any], cpu: Shares, accept_app: float, seconds
 
 
 def _accept_only(section: Mapping[str, Any], cpu: Shares, seconds: float) -> Iterator[Comparison]:
-    background = _others(section)
     for connections in (1, 8, 32):
         name = f"closed c={connections} without key"
         accept_app = _figure(section, f"app CPU to accept 1,000, {name}") / 1000
         alone, loaded = (
-            predict(cpu, accept_app, seconds / 2, others, connections=connections, deliver=False)
-            for others in (0.0, background)
+            predict(cpu, accept_app, seconds / 2, machine, connections=connections, deliver=False)
+            for machine in _conditions(section)
         )
         measured = _figure(section, f"accept rate, {name}")
         yield Comparison(f"accepting alone, {connections} connections", "1/s", measured, alone.rate, loaded.rate)
@@ -191,26 +205,24 @@ def _accept_only(section: Mapping[str, Any], cpu: Shares, seconds: float) -> Ite
 
 def _batches(sections: Mapping[str, Any], count: int) -> Iterator[Comparison]:
     section = sections["Batches of 1"]
-    background = _others(section)
     cpu = _shares(section)
     backlog = sections.get("Cost of a notification as the backlog grows")
     accept_app = (
         _figure(backlog, "app CPU to accept 1,000, up to 1,000 waiting") / 1000 if backlog else cpu["app"] * 0.2
     )
-    alone, loaded = (predict_batches(cpu, accept_app, count, others) for others in (0.0, background))
+    alone, loaded = (predict_batches(cpu, accept_app, count, machine) for machine in _conditions(section))
     measured = _figure(section, "delivered a second, batch")
     yield Comparison("batches of 1,000, end to end", "1/s", measured, alone.rate, loaded.rate)
 
 
 def _workers(section: Mapping[str, Any], singles: Shares, seconds: float) -> Iterator[Comparison]:
     """With the section's own CPU, the other processes' in proportion."""
-    background = _others(section)
     for count, plural in ((1, ""), (2, "s")):
         name = f"{count} worker{plural}"
         app = _figure(section, f"app CPU for 1,000, singles, {name}") / 1000
         factor = app / singles["app"]
         cpu = {process: value * factor for process, value in singles.items()}
-        alone, loaded = (predict(cpu, app * 0.45, seconds, others, apps=count) for others in (0.0, background))
+        alone, loaded = (predict(cpu, app * 0.45, seconds, machine, apps=count) for machine in _conditions(section))
         measured = _figure(section, f"singles delivered a second, {name}")
         yield Comparison(f"singles, {name}", "1/s", measured, alone.rate, loaded.rate)
 

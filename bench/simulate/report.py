@@ -20,7 +20,8 @@ _RATES = (579.0, 2000.0, 6000.0, 20_000.0)
 _BATCH_SHARES = (0.0, 0.6, 0.95)
 
 _COMPARED = """CPU a notification is the bench's; rates and latencies are predicted from it. Alone: had the machine done
-nothing else. As loaded: with the load average just before as competitors for its cores.
+nothing else. As loaded: with the share of the machine that others used meanwhile, or, where the bench did not measure
+that, with the load average just before as competitors for its cores.
 
 """
 
@@ -40,6 +41,11 @@ class Results:
     @property
     def outcomes(self) -> list[Outcome]:
         return [outcome for _, outcome in self.days] + [outcome for _, _, outcome in self.spikes]
+
+    def runs(self) -> list[tuple[str, str, Outcome]]:
+        """Name, policy, outcome."""
+        days = [(scenario.name, AS_BUILT, outcome) for scenario, outcome in self.days]
+        return days + [(scenario.name, policy, outcome) for policy, scenario, outcome in self.spikes]
 
     def needs(self) -> list[tuple[str, Requirement]]:
         """Closed forms for some rates and mixes."""
@@ -82,6 +88,7 @@ def _markdown(results: Results, drawn: list[str]) -> Iterator[str]:
     yield "What is assumed, how it is computed and what is left out: docs/cost-model.md. Nothing here ran on Azure.\n"
     yield "## A day\n\n" + tables.day_table(results.days)
     yield "## A spike at the busiest hour\n\n" + tables.spike_table(results.spikes) if results.spikes else ""
+    yield "## Service levels (from submission to the provider)\n\n" + tables.service_table(results.runs())
     yield "## A month's bill\n\n" + tables.bill_table(results.bills)
     yield "## What a steady rate needs (closed form, headroom apart)\n\n" + tables.sizing_table(results.needs())
     if results.comparisons:

@@ -109,7 +109,7 @@ def spike_cases(options: argparse.Namespace) -> list[SpikeCase]:
     cases = []
     for spike in spikes:
         scenario = replace(
-            base, name=spike.name, spike=spike, admission="none", step_seconds=1.0 if spike.seconds <= 600 else 2.0
+            base, name=spike.name, spike=spike, admission="none", step_seconds=1.0 if spike.seconds <= 600 else 5.0
         )
         sized = replace(scenario, platform=_raised(scenario.platform, options), sized_for_spike=True)
         cases += [

@@ -13,6 +13,9 @@ from bench.simulate.sizing import Requirement
 
 _WORDS = {"why", "quantities", "source", "from", "last", "unit", "certainty"}  # columns of text behind the numbers
 
+# A second: performance target of the lane. 30 s and 10 min: when its oldest message raises an alert.
+SERVICE_LEVELS = (("high", 1.0), ("high", 30.0), ("normal", 600.0), ("low", 3600.0))
+
 
 def figure(value: float | None) -> str:
     """Three significant digits or whole numbers; a dash for nothing."""
@@ -105,6 +108,17 @@ def spike_table(cases: Sequence[tuple[str, Scenario, Outcome]]) -> str:
     columns = ["spike", "policy", "RU/s maximum", "MU", "instances", *(f"refused {lane}, thousands" for lane in LANES)]
     columns += ["most waiting, M", "drained after", "last", *(f"p95 {lane}" for lane in LANES), "unaccounted"]
     return table(columns, rows, text_columns=2)
+
+
+def service_table(runs: Sequence[tuple[str, str, Outcome]]) -> str:
+    """How many of each lane reached the provider in time, and how long an answer to a high single took."""
+    rows = []
+    for name, policy, out in runs:
+        shares = [out.to_provider[lane].share_within(limit) for lane, limit in SERVICE_LEVELS]
+        answer = out.accept["high"].percentile(0.95)
+        rows.append([name, policy, *("-" if share is None else f"{share:.2%}" for share in shares), seconds(answer)])
+    columns = [f"{lane} within {seconds(limit)}" for lane, limit in SERVICE_LEVELS]
+    return table(["run", "policy", *columns, "answer p95, high"], rows, text_columns=2)
 
 
 def _last(out: Outcome) -> str:

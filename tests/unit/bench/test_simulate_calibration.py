@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench.simulate.calibration import Costs, costs_from, load_costs
-from bench.simulate.local_machine import compare, predict
+from bench.simulate.local_machine import Machine, compare, predict
 from bench.simulate.money import monthly_bill
 from bench.simulate.prices import load_prices
 from bench.simulate.report import Results, write
@@ -127,7 +127,7 @@ def test_three_processes_share_two_cores_and_others_take_their_part() -> None:
 def test_the_busiest_process_bounds_the_rate() -> None:
     cpu = {name: value / 1000 for name, value in _PROCESSES.items()}
 
-    alone, loaded = (predict(cpu, 0.001, 2.0, others).rate for others in (0.0, 2.0))
+    alone, loaded = (predict(cpu, 0.001, 2.0, machine).rate for machine in (Machine(), Machine(background=2.0)))
 
     assert loaded < alone <= 1 / 0.0027 * 1.02
 
@@ -141,6 +141,16 @@ def test_predictions_stand_beside_what_was_measured() -> None:
     row = rows["singles, end to end"]
     assert row.errors == pytest.approx(((row.alone / 280 - 1) * 100, (row.loaded / 280 - 1) * 100))
     assert row.loaded < row.alone
+
+
+def test_what_others_used_is_taken_from_the_cores() -> None:
+    report = _report()
+    for section in report["sections"]:
+        section["used_by_others"] = 0.5
+
+    row = compare(report)[0]
+
+    assert row.loaded == pytest.approx(row.alone / 2, rel=0.3)
 
 
 def test_a_report_without_singles_is_not_compared() -> None:
