@@ -90,7 +90,7 @@ class Consumer:
         return reply
 
     async def insist(
-        self, body: dict[str, Any], key: str | None = None, *, seconds: float = 120, **headers: str
+        self, body: dict[str, Any], key: str | None = None, *, seconds: float = 180, **headers: str
     ) -> Reply:
         """The answer that counts: repeated with the same key while the service is away or says later."""
         key = key or self.new_key()

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -53,13 +54,20 @@ async def _carry_out(service: Service, plan: Iterator[Death]) -> None:
             service.kill(death.target)
 
 
-@contextlib.asynccontextmanager
-async def killing(service: Service, random: Random, rhythm: Rhythm | None = None) -> AsyncIterator[None]:
-    """Processes die as long as the block lasts."""
-    killer = asyncio.create_task(_carry_out(service, deaths(random, rhythm or Rhythm())))
-    try:
-        yield
-    finally:
-        killer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await killer
+async def work_while_dying(
+    work: Coroutine[None, None, None], service: Service, random: Random, rhythm: Rhythm, *, at_most_seconds: float
+) -> float:
+    """Processes die as long as ``work`` lasts, and no longer than told; then it may finish. The seconds of dying.
+
+    The bound is there because a machine may be too busy to start processes as fast as they die.
+    """
+    started = time.monotonic()
+    working = asyncio.ensure_future(work)
+    killer = asyncio.create_task(_carry_out(service, deaths(random, rhythm)))
+    await asyncio.wait({working, killer}, timeout=at_most_seconds, return_when=asyncio.FIRST_COMPLETED)
+    seconds = time.monotonic() - started
+    killer.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await killer
+    await working
+    return seconds

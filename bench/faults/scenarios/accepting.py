@@ -8,7 +8,7 @@ from contextlib import suppress
 import orjson
 
 from bench.faults.consumer import Reply
-from bench.faults.killing import Rhythm, killing
+from bench.faults.killing import Rhythm, work_while_dying
 from bench.faults.ledger import FINAL
 from bench.faults.provider import Answer
 from bench.faults.scenario import Ground, Json, Scenario
@@ -42,9 +42,12 @@ async def client_crash(ground: Ground) -> None:
         async with gate:
             await one(number)
 
-    rhythm = Rhythm(workers=(0.5, 2.5), parts=(1000.0, 1000.0))
-    async with killing(ground.service, ground.random, rhythm):
+    async def all_of_them() -> None:
         await asyncio.gather(*map(in_turn, range(0, keys * 10, 10)))
+
+    rhythm = Rhythm(workers=(0.5, 2.5), parts=(1000.0, 1000.0))
+    seconds = ground.pick(quick=15, default=40)
+    await work_while_dying(all_of_them(), ground.service, ground.random, rhythm, at_most_seconds=seconds)
     torn = [key for key, identities in told.items() if len(identities) != 1]
     ground.require(not torn, f"{len(torn)} keys were answered with different notifications")
     ground.facts |= {"keys": keys, "replayed answers": replays[0]}
@@ -95,9 +98,12 @@ async def sync_waiters(ground: Ground) -> None:
         if reply.status == 200:
             ground.require(reply.body["status"] in FINAL, f"200 for a notification that is {reply.body['status']}")
 
-    async with killing(ground.service, ground.random, Rhythm(workers=(2.0, 5.0), parts=(24.0, 24.0))):
+    async def in_waves() -> None:
         for start in range(0, count, 8):
             await asyncio.gather(*(one(number) for number in range(start, min(start + 8, count))))
+
+    rhythm = Rhythm(workers=(2.0, 5.0), parts=(24.0, 24.0))
+    await work_while_dying(in_waves(), ground.service, ground.random, rhythm, at_most_seconds=60)
     ground.require(all(each.status in {200, 202} for each in ended), "a wait ended without a repeatable answer")
     ground.facts |= {
         "first answers": {status: first.count(status) for status in sorted(set(first))},
