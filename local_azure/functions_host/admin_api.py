@@ -145,7 +145,7 @@ class AdminApi:
         document: dict[str, Any] = {
             "name": function.name,
             "language": "python",
-            "isDisabled": False,
+            "isDisabled": function.is_disabled,
             "isAsync": function.is_async,
             "config": {"bindings": [dict(function.trigger.fields), *(dict(out.fields) for out in function.outputs)]},
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_azure.functions_host.errors import SettingsInvalid
+from local_azure.functions_host.host_overrides import is_switched_off
 from local_azure.functions_host.host_settings import resolve_expressions
 
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
@@ -71,6 +72,7 @@ class Function:
     outputs: tuple[Binding, ...]
     durable_client_names: tuple[str, ...]
     retry: RetryPolicy | None
+    is_disabled: bool = False  # switched off by a setting: indexed and listed, but nothing starts it
 
     @property
     def scale_group(self) -> str:
@@ -85,16 +87,16 @@ class Function:
         return self.trigger.type in DURABLE_TRIGGERS or bool(self.durable_client_names)
 
 
-def read_functions(described: list[dict[str, Any]]) -> list[Function]:
+def read_functions(described: list[dict[str, Any]], environment: Mapping[str, str]) -> list[Function]:
     """Turn a worker's description into records.
 
     Raises:
         SettingsInvalid: a binding type that this host does not have.
     """
-    return [_read_function(metadata) for metadata in described]
+    return [_read_function(metadata, environment) for metadata in described]
 
 
-def _read_function(metadata: dict[str, Any]) -> Function:
+def _read_function(metadata: dict[str, Any], environment: Mapping[str, str]) -> Function:
     bindings = [_read_binding(text) for text in metadata["raw_bindings"]]
     triggers = [binding for binding in bindings if binding.type in TRIGGERS]
     known = (*TRIGGERS, *OUTPUTS, "durableClient")
@@ -111,6 +113,7 @@ def _read_function(metadata: dict[str, Any]) -> Function:
         outputs=tuple(binding for binding in bindings if binding.type in OUTPUTS),
         durable_client_names=tuple(binding.name for binding in bindings if binding.type == "durableClient"),
         retry=None if retry is None else _read_retry(retry),
+        is_disabled=is_switched_off(metadata["name"], environment),
     )
 
 

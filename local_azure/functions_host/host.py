@@ -63,7 +63,7 @@ class FunctionsHost:
 
     def __init__(self, arguments: HostArguments) -> None:
         self._arguments = arguments
-        self._options = load_host_options(arguments.app_folder)
+        self._options = load_host_options(arguments.app_folder, arguments.environment)
         self._metrics = Metrics()
         settings = WorkerSettings(
             folder=arguments.app_folder,
@@ -86,7 +86,8 @@ class FunctionsHost:
         """
         logging.getLogger().setLevel(self._options.host_log_level)
         try:
-            functions = read_functions(await self._pool.start(self._arguments.workers))
+            described = await self._pool.start(self._arguments.workers)
+            functions = read_functions(described, self._arguments.environment)
             self._assemble(functions)
             if self._durable is not None:
                 await self._durable.start()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from local_azure.functions_host.errors import SettingsInvalid
+from local_azure.functions_host.host_overrides import override_from_settings
 
 _EXPRESSION = re.compile(r"%([^%\s]+)%")
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.(\d+))?")
@@ -27,6 +28,7 @@ _LEVELS = {
     "Critical": logging.CRITICAL,
     "None": logging.CRITICAL + 10,
 }
+_NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,14 @@ def load_local_settings(folder: Path, environment: MutableMapping[str, str]) -> 
     return added
 
 
-def load_host_options(folder: Path) -> HostOptions:
-    """Read host.json of the app folder.
+def load_host_options(folder: Path, environment: Mapping[str, str] = _NO_SETTINGS) -> HostOptions:
+    """Read host.json of the app folder; settings ``AzureFunctionsJobHost__<path>`` override it, as in Azure.
 
     Raises:
         SettingsInvalid: the file is not JSON, or a known key has a value of the wrong kind.
     """
     document = _read_json(folder / "host.json")
+    override_from_settings(document, environment)
     extensions = document.get("extensions", {})
     http, bus = extensions.get("http", {}), extensions.get("serviceBus", {})
     durable = extensions.get("durableTask", {})

@@ -58,7 +58,7 @@ class HttpFront:
         self._mounts: list[tuple[str, AsgiApp]] = []
         self._table: RouteTable[Function] = RouteTable()
         for function in functions:
-            if function.trigger.type == "httpTrigger":
+            if function.trigger.type == "httpTrigger" and not function.is_disabled:
                 template = resolve_expressions(route_template(function, options), environment)
                 methods = frozenset(str(method).upper() for method in function.trigger.fields.get("methods") or ())
                 self._table.add(template, methods, function)

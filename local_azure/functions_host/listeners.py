@@ -70,6 +70,7 @@ class Surroundings:
 
 
 def has_listener(function: Function) -> bool:
+    """Whether a listener can start it; also by hand, when it is disabled."""
     return function.trigger.type in _MODULES
 
 

@@ -38,7 +38,9 @@ class Scaling:
         self._surroundings = surroundings
         self._pool = surroundings.pool
         self._grace_seconds = grace_seconds
-        self._listening = {function.name: function for function in functions if has_listener(function)}
+        self._listening = {
+            function.name: function for function in functions if has_listener(function) and not function.is_disabled
+        }
         groups = {function.scale_group for function in functions}
         self._groups = {group.lower(): group for group in groups} | {DEFAULT_NAME: DEFAULT_GROUP}
         self._shared: dict[str, Listener] = {

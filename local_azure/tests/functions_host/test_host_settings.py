@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from local_azure.functions_host.errors import SettingsInvalid
+from local_azure.functions_host.host_overrides import is_switched_off
 from local_azure.functions_host.host_settings import (
     HostOptions,
     load_host_options,
@@ -105,3 +106,27 @@ def test_time_spans():
     assert [parse_time_span(text) for text in ("00:05:00", "1.02:03:04.5")] == [300.0, 93784.5]
     with pytest.raises(ValueError, match="time span"):
         parse_time_span("5m")
+
+
+def test_settings_override_host_json_by_path(tmp_path):
+    (tmp_path / "host.json").write_text('{"extensions": {"serviceBus": {"maxConcurrentCalls": 4, "prefetchCount": 7}}}')
+    environment = {
+        "AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls": "9",
+        "AzureFunctionsJobHost__extensions__http__routePrefix": "v9",
+        "AzureFunctionsJobHost__functionTimeout": "00:01:00",
+        "AzureFunctionsJobHost__extensions__serviceBus__autoCompleteMessages": "False",
+    }
+
+    options = load_host_options(tmp_path, environment)
+
+    assert (options.max_concurrent_calls, options.prefetch_count) == (9, 7)
+    assert (options.route_prefix, options.function_timeout_seconds) == ("v9", 60.0)
+    assert options.auto_complete_messages is False
+    with pytest.raises(SettingsInvalid, match="maxConcurrentCalls"):
+        load_host_options(tmp_path, {"AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls": "many"})
+
+
+def test_a_setting_switches_a_function_off():
+    assert is_switched_off("Send", {"AzureWebJobs.Send.Disabled": "true"})
+    assert is_switched_off("Send", {"AzureWebJobs__send__Disabled": "1"})
+    assert not is_switched_off("Send", {"AzureWebJobs.Send.Disabled": "false", "AzureWebJobs.Other.Disabled": "true"})

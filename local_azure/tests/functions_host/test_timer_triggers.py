@@ -4,7 +4,7 @@ from local_azure.tests.functions_host.part_process import wait_until
 
 
 async def test_a_timer_fires_on_time_and_a_retry_policy_is_honoured(start_host):
-    host = start_host("timer_app", EVERY_SECOND="* * * * * *")
+    host = start_host("timer_app", EVERY_SECOND="* * * * * *", AzureWebJobs__once_a_day__Disabled="true")
 
     def fired(name: str) -> list[dict]:
         return [record for record in host.records() if record["function"] == name and "ended" not in record]
@@ -16,6 +16,7 @@ async def test_a_timer_fires_on_time_and_a_retry_policy_is_honoured(start_host):
     assert not any(run["past_due"] for run in runs)
     assert [run["retry"] for run in fired("at_startup")] == [0, 1, 2]
     assert not fired("once_a_day")
+    assert {timer["function"] for timer in host.metrics()["listeners"]} == {"every_second", "at_startup"}
 
 
 async def test_the_last_run_is_remembered_over_a_restart(start_host):
