@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 HOST, BROKER, STORE = "functions_host", "servicebus", "cosmos"
 _PROVIDER_SETTINGS = ("SENDGRID_BASE_URL", "TWILIO_BASE_URL", "NOTIFICATION_HUBS_BASE_URL")
 _START_SECONDS = 120
+_FIRST_OFFSET, _OFFSETS = 20_000, 60
 _offsets_in_use: set[int] = set()
 _STOP_SECONDS = 30
 # Short, so that recovery takes seconds. A claim must still outlive the longest provider call (20 s).
@@ -184,7 +185,9 @@ def free_offset() -> Iterator[int]:
     Raises:
         ServiceFailed: there is none.
     """
-    for offset in range(20_000, 50_000, 500):
+    for step in range(_OFFSETS):
+        # Two campaigns at once begin their search in different places.
+        offset = _FIRST_OFFSET + (os.getpid() * 7 + step) % _OFFSETS * 500
         if offset not in _offsets_in_use and all(is_free(port + offset) for port in vars(Ports()).values()):
             break
     else:
