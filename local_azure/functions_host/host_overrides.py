@@ -3,7 +3,8 @@
 ``AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls=4`` overrides the value at that path;
 ``AzureWebJobs.NAME.Disabled=true`` (or with ``__`` for the dots, where a shell allows none) switches a function off.
 https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values and
-https://learn.microsoft.com/azure/azure-functions/disable-function. Case matters only for what host.json does not have yet (assumed).
+https://learn.microsoft.com/azure/azure-functions/disable-function. Case matters only for what host.json
+does not have yet (assumed).
 """
 
 import json
