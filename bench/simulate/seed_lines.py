@@ -18,7 +18,7 @@ _SHARES = {"email": 0.66, "sms": 0.21, "push": 0.13}
 _SEED_PRICES = {"email": 0.0001, "sms": 0.0075, "push": 0.00001}
 _SEED_MU = 670.0
 _SEED_BYTES = 2000.0
-_RU = 60.0  # azure.md B3: accept 18, three status writes 30, audit 12
+_RU = 60.0  # accept 18, three status writes 30, audit 12
 _BUDGET_MINUTES = 30 * 24 * 60 * 0.001  # 99.9 % of 30 days
 
 
@@ -198,15 +198,15 @@ def _infrastructure(prices: PriceList) -> Iterator[SeedLine]:
         "no cache is needed for correctness or capacity: an id leads to a 1 RU read, limits are leased from the store",
     )  # fmt: skip
     yield SeedLine(
-        "B5-6", "Service Bus Standard", "$/month", 700, 700, _standard(prices),
+        "S4-44, S4-55", "Service Bus Standard", "$/month", 700, 700, _standard(prices),
         "four operations a notification; and its 1,000 credits a second cannot carry even the mean",
     )  # fmt: skip
     yield SeedLine(
-        "B5-7", "monitoring: bytes a notification for $400", "B", 114,
+        "S4-44", "monitoring: bytes a notification for $400", "B", 114,
         400 / prices["log_analytics_gb"] * 1e9 / (DAILY * DAYS_A_MONTH), None, "so traces are sampled",
     )  # fmt: skip
     yield SeedLine(
-        "B5-8", "API Management", "$/month", 2800, 2800, 4 * prices["apim_unit_month"],
+        "S4-44", "API Management", "$/month", 2800, 2800, 4 * prices["apim_unit_month"],
         "one unit has neither zones nor a second geography",
     )  # fmt: skip
 
@@ -298,11 +298,11 @@ def _time(prices: PriceList) -> Iterator[SeedLine]:
         "S4-52", "the same, blocking pop", "ms", 2076, steps + 5 + 5, None, "still over 2,000: no reply path mends that"
     )
     yield SeedLine(
-        "B5-6, S4-55", "Standard credits at the mean", "1/s", 1000, 1000, MEAN * 4,
+        "S4-55", "Standard credits at the mean", "1/s", 1000, 1000, MEAN * 4,
         "a send, a receive and a filter evaluation on two topics: at least four credits each",
     )  # fmt: skip
     with_broker = 0.9995 * 0.9995 * 0.999 * 0.9999
     yield SeedLine(
-        "A6", "availability, broker in the accept path", "%", 99.9, with_broker * 100, 0.9995 * 0.9995 * 0.9999 * 100,
+        "S4-04", "availability, broker in the accept path", "%", 99.9, with_broker * 100, 0.9995 * 0.9995 * 0.9999 * 100,
         "corrected: accept commits to the store and needs no broker",
     )  # fmt: skip

@@ -142,15 +142,20 @@ def bill_table(bills: Sequence[tuple[str, Bill]]) -> str:
     return table(["$ a month", *(name for name, _ in bills), "quantities"], rows)
 
 
+def _shown(value: float | None, unit: str) -> str:
+    """Percentages near a hundred differ in their second decimal."""
+    return f"{value:.2f}" if value is not None and unit == "%" and value < 100 else figure(value)
+
+
 def seed_table(lines: Sequence[SeedLine]) -> str:
     rows = [
         [
             line.ids,
             line.what,
             line.unit,
-            figure(line.stated),
-            figure(line.recomputed) + (" **≠**" if line.contradicts_itself else ""),
-            figure(line.corrected),
+            _shown(line.stated, line.unit),
+            _shown(line.recomputed, line.unit) + (" **≠**" if line.contradicts_itself else ""),
+            _shown(line.corrected, line.unit),
             line.why,
         ]
         for line in lines
@@ -162,15 +167,7 @@ def seed_table(lines: Sequence[SeedLine]) -> str:
 
 def comparison_table(rows: Sequence[Comparison]) -> str:
     return table(
-        [
-            "figure",
-            "unit",
-            "measured",
-            "predicted, machine to itself",
-            "predicted, loaded as it was",
-            "error",
-            "between",
-        ],
+        ["figure", "unit", "measured", "alone", "as loaded", "error alone", "error as loaded", "between"],
         [
             [
                 row.what,

@@ -1,6 +1,7 @@
 """Costs from the load bench's report, the model of the measured machine, the report's files, the command line."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -172,6 +173,8 @@ def test_the_report_has_its_tables_and_wellformed_charts(tmp_path) -> None:
     summary = write(tmp_path, results)
 
     text = (tmp_path / "simulation.md").read_text()
+    for rows in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({line.count(" | ") for line in rows.splitlines()}) == 1, rows
     assert case.policy == AS_BUILT
     assert "2 M a day" in summary
     assert "| providers at 50 M/day | $/month | 82,115 | 82,115 |" in text
