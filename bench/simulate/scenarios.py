@@ -10,7 +10,7 @@ PEAK_OVER_MEAN = 2000 * DAY_SECONDS / 50e6
 _SPIKES = (60.0, 600.0, 7200.0)
 _RAISED = {"regional_instances": 1000, "instances_max": 400}  # by a quota request
 AS_BUILT, BY_LANES = "as built", "admission by lanes"
-FOR_SPIKE, HIGH_FIRST = "sized for the spike", "sized for the spike, high lane's turns first"
+FOR_SPIKE, HIGH_FIRST = "sized for the spike", "sized, high lane first"
 
 
 @dataclass(frozen=True)

@@ -303,6 +303,6 @@ def _time(prices: PriceList) -> Iterator[SeedLine]:
     )  # fmt: skip
     with_broker = 0.9995 * 0.9995 * 0.999 * 0.9999
     yield SeedLine(
-        "S4-04", "availability, broker in the accept path", "%", 99.9, with_broker * 100, 0.9995 * 0.9995 * 0.9999 * 100,
+        "S4-04", "availability, broker when accepting", "%", 99.9, with_broker * 100, 0.9995 * 0.9995 * 0.9999 * 100,
         "corrected: accept commits to the store and needs no broker",
     )  # fmt: skip

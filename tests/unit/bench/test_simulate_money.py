@@ -69,7 +69,7 @@ def test_a_price_without_a_source_or_a_number_is_refused(tmp_path, entry) -> Non
         ("20 min outage over the budget", 2500, 46.3, 46.3),
         ("synchronous answer", 2121, 2121, None),
         ("the same, blocking pop", 2076, 2076, None),
-        ("availability, broker in the accept path", 99.9, 99.79, 99.89),
+        ("availability, broker when accepting", 99.9, 99.79, 99.89),
         ("monitoring: bytes a notification for $400", 114, 114.4, None),
     ],
 )
