@@ -19,7 +19,7 @@ import orjson
 from bench.peers.comparison import medians, ratios, samples_by_subject
 from bench.peers.installation import CannotInstall, ensure_python, ensure_servers
 from bench.peers.report import NOT_COMPARABLE, markdown
-from bench.peers.rounds import CNS_BATCH, CNS_SINGLE, Sizes, run_round
+from bench.peers.rounds import CNS_BATCH, CNS_SINGLE, WITH_TARGETS, Sizes, run_round
 from bench.peers.subject import Outcome
 
 _REPORT = Path(__file__).parents[1] / "report"
@@ -68,7 +68,7 @@ def _facts(sizes: Sizes, rounds: int, before: tuple[float, ...], seconds: float)
 def _write(rounds: list[list[Outcome]], facts: dict[str, Any]) -> None:
     found = medians(rounds)
     peers = [name for name in found if name not in (CNS_SINGLE, CNS_BATCH)]
-    compared = {peer: ratios(found, peer, CNS_SINGLE, CNS_BATCH) for peer in peers}
+    compared = {peer: ratios(found, peer, CNS_SINGLE, CNS_BATCH, has_targets=peer in WITH_TARGETS) for peer in peers}
     text = markdown(found, compared, facts)
     document = {
         "facts": facts,

@@ -10,7 +10,7 @@ from bench.peers.subject import Outcome
 Medians = Mapping[str, Mapping[str, float]]  # subject → dotted figure → median
 
 # performance.md 6 (accept, single lane); the batch lane's from the same page's 0.4 s against 7.1 s, rounded up.
-ACCEPT_TARGET, SINGLE_TARGET, BATCH_TARGET = at_least(3), at_most(1 / 2), at_most(1 / 15)
+_TARGETS = at_least(3), at_most(1 / 2), at_most(1 / 15)
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,22 @@ def samples_by_subject(rounds: Sequence[Sequence[Outcome]]) -> dict[str, dict[st
     return samples
 
 
-def ratios(found: Medians, peer: str, single: str, batch: str) -> list[Ratio]:
-    """CNS over ``peer``: the targets' three, then the same with everything counted on both sides."""
+def ratios(found: Medians, peer: str, single: str, batch: str, *, has_targets: bool) -> list[Ratio]:
+    """CNS over ``peer``: the targets' three first, then other pairings of the same figures."""
     them, ours, bulk = found[peer], found[single], found[batch]
-    own, beside = "together.cpu.own", "together.cpu.beside"
+    own = "together.cpu.own"
 
-    def everything(figures: Mapping[str, float]) -> float:
-        return figures[own] + figures[beside]
+    def everything(figures: Mapping[str, float], phase: str = "together") -> float:
+        return figures[f"{phase}.cpu.own"] + figures[f"{phase}.cpu.beside"]
 
     theirs, seconds = everything(them), "CPU s per 1,000"
+    accept_target, single_target, batch_target = _TARGETS if has_targets else (None, None, None)
     return [
-        Ratio("accepting process: requests a second", ours["accept.rate"], them["accept.rate"], "req/s", ACCEPT_TARGET),
-        Ratio("singles: app worker / peer with its servers", ours[own], theirs, seconds, SINGLE_TARGET),
-        Ratio("batches: app worker / peer with its servers", bulk[own], theirs, seconds, BATCH_TARGET),
+        Ratio("accepting process: requests a second", ours["accept.rate"], them["accept.rate"], "req/s", accept_target),
+        Ratio("singles: app worker / peer with its servers", ours[own], theirs, seconds, single_target),
+        Ratio("batches: app worker / peer with its servers", bulk[own], theirs, seconds, batch_target),
+        Ratio("accepting: app worker / peer's Python alone", ours["accept.cpu.own"], them["accept.cpu.own"], seconds),
+        Ratio("accepting: all / all", everything(ours, "accept"), everything(them, "accept"), seconds),
         Ratio("singles: app worker / peer's Python alone", ours[own], them[own], seconds),
         Ratio("batches: app worker / peer's Python alone", bulk[own], them[own], seconds),
         Ratio("singles: app and stand-ins / peer with its servers", everything(ours), theirs, seconds),

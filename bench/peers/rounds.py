@@ -18,6 +18,7 @@ from bench.provider_client import Provider, running_provider
 
 BATCH_ITEMS = 1000
 _VARIANTS = (Variant(), Variant(worker_renders=True), Variant(prefetch=50))  # the first is the seed to the letter
+WITH_TARGETS = {variant.name for variant in _VARIANTS}  # the targets are about seed 002
 CNS_SINGLE, CNS_BATCH = "CNS, singles", f"CNS, batches of {BATCH_ITEMS:,}"
 
 

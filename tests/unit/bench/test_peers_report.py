@@ -22,7 +22,7 @@ _ROUND = [
 
 
 def _by_name() -> dict[str, Ratio]:
-    return {ratio.what: ratio for ratio in ratios(medians([_ROUND]), "peer", "single", "batch")}
+    return {ratio.what: ratio for ratio in ratios(medians([_ROUND]), "peer", "single", "batch", has_targets=True)}
 
 
 def test_the_median_of_the_rounds_counts() -> None:
@@ -51,11 +51,17 @@ def test_a_ratio_is_cns_over_peer(what: str, value: float, met: bool | None) -> 
     assert (pytest.approx(ratio.value), ratio.is_met) == (value, met)
 
 
+def test_only_the_peer_the_targets_are_about_has_them() -> None:
+    without = ratios(medians([_ROUND]), "peer", "single", "batch", has_targets=False)
+
+    assert [ratio.target for ratio in without] == [None] * len(without)
+
+
 def test_a_missed_target_is_said_in_the_report() -> None:
     slow = [*_ROUND[:2], _outcome("batch", own=3.0, beside=0.3, accept_rate=None)]
     found = medians([slow])
 
-    text = markdown(found, {"peer": ratios(found, "peer", "single", "batch")}, {"when": "today"})
+    text = markdown(found, {"peer": ratios(found, "peer", "single", "batch", has_targets=True)}, {"when": "today"})
 
     assert "| batches: app worker / peer with its servers | 3.00 | 7.50 | CPU s per 1,000 | 1/2.5 | ≤ 1/15.0 |" in text
     assert text.count("**missed**") == 1
