@@ -54,4 +54,4 @@ async def start(req: func.HttpRequest, client: df.DurableOrchestrationClient) ->
 @app.durable_client_input(client_name="client")
 async def approve(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     await client.raise_event(req.route_params["id"], "approved", "eve")
-    return await client.wait_for_completion_or_create_check_status_response(req, req.route_params["id"], 5000)
+    return await client.wait_for_completion_or_create_check_status_response(req, req.route_params["id"], 5000, 50)
