@@ -50,8 +50,8 @@ def samples_by_subject(rounds: Sequence[Sequence[Outcome]]) -> dict[str, dict[st
 def ratios(found: Medians, peer: str, single: str, batch: str, *, has_targets: bool) -> list[Ratio]:
     """CNS over ``peer``: what the targets are about first, then other pairings of the same figures.
 
-    A peer costs less when accepting and draining are measured apart (its worker then never waits for messages) than when
-    both happen at once, as they do in CNS. The targets are held against either.
+    A peer costs less when accepting and draining are measured apart than when both happen at once, as in CNS. The
+    targets are held against either.
     """
     them, ours, bulk = found[peer], found[single], found[batch]
     own, seconds = "together.cpu.own", "CPU s per 1,000"
