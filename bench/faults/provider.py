@@ -15,6 +15,7 @@ from aiohttp import web
 from bench.fake_provider import attempt_id
 from bench.faults.ledger import Call, Post
 
+_HEARTBEAT_SECONDS = 0.01
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
@@ -42,6 +43,7 @@ class OutsideProvider:
         self.port = 0
         self.calls: list[Call] = []
         self.posts: list[Post] = []
+        self.latest = 0.0  # seconds by which this process was late, at worst, to notice that something arrived
         self.strays: list[str] = []  # paths that nobody should have asked for
         self.rule: Callable[[Call], Answer] = _well
         self.callback_rules: dict[str, Callable[[Post], Answer]] = {}
@@ -72,10 +74,18 @@ class OutsideProvider:
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
         await site.start()
         self.port = runner.addresses[0][1]
+        heart = asyncio.create_task(self._watch_own_lateness())
         try:
             yield self
         finally:
+            heart.cancel()
             await runner.cleanup()
+
+    async def _watch_own_lateness(self) -> None:
+        while True:
+            due = time.monotonic() + _HEARTBEAT_SECONDS
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            self.latest = max(self.latest, time.monotonic() - due)
 
     async def _call(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -84,6 +84,9 @@ class Ground:
         await self.until(is_over, seconds)
         return self._reached() >= wanted
 
+    def has_reached_all(self) -> bool:
+        return self._reached() == len(self.consumer.accepted)
+
     def _reached(self) -> int:
         return len(self.provider.reached() & self.consumer.accepted.keys())
 

@@ -9,6 +9,8 @@ from bench.faults.provider import WELL, Answer
 from bench.faults.scenario import Ground, Scenario
 from bench.faults.service import CLAIM_PATIENCE, HOST, IN_DOUBT_PATIENCE
 
+_LOCK_SECONDS = 60.0  # of every subscription
+_REDELIVERED_SECONDS = 30.0
 _DELIVER = "deliver_email_normal"
 
 
@@ -72,12 +74,16 @@ async def store_refuses(ground: Ground) -> None:
             await ground.consumer.insist(ground.request("email", 1000 * turn + number))
         await ground.until(lambda: _is_taking(ground), 20)
         await ground.service.kill_workers()
+        patience = _REDELIVERED_SECONDS
         if turn == 1:
             ground.service.kill(HOST)
+            patience += _LOCK_SECONDS
         await ground.service.heal_store()
         await ground.service.wait_until_ready()
-    reached = await ground.until_reached(seconds=40)
-    ground.require(reached, "the broker did not deliver again: only a sweep could have saved what a dead worker held")
+        reached = await ground.until(ground.has_reached_all, patience)
+        ground.require(
+            reached, "the broker did not deliver again: only a sweep could have saved what a dead worker held"
+        )
 
 
 async def _is_taking(ground: Ground) -> bool:

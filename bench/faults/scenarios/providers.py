@@ -130,6 +130,7 @@ async def provider_limit(ground: Ground) -> None:
     requests = [ground.request("sms", number) for number in range(ground.pick(quick=300, default=900))]
     bodies = [{"notifications": requests[start : start + 10]} for start in range(0, len(requests), 10)]
     await asyncio.gather(*map(ground.consumer.insist, bodies))
+    ground.provider.latest = 0.0
     await ground.until_reached(0.6, seconds=60)
     busy = sorted(call.at for call in ground.provider.calls)
     rhythm = Rhythm(workers=(2.0, 5.0), parts=(1000.0, 1000.0))
@@ -137,11 +138,12 @@ async def provider_limit(ground: Ground) -> None:
     await work_while_dying(rest, ground.service, ground.random, rhythm, at_most_seconds=30)
     await ground.until_reached(seconds=90)
     busiest = busiest_second(sorted(call.at for call in ground.provider.calls))
-    bound = int(_LIMIT * (1 + _JITTER_SECONDS))
+    bound = int(_LIMIT * (1 + _JITTER_SECONDS + ground.provider.latest))
     ground.require(busiest <= bound, f"{busiest} calls within a second, and {_LIMIT} were agreed")
     ground.facts |= {
         "agreed a second": _LIMIT,
         "busiest second": busiest,
+        "our own lateness s": round(ground.provider.latest, 3),
         "used of the limit before the deaths": round(len(busy) / max(0.1, busy[-1] - busy[0]) / _LIMIT, 2),
     }
 
@@ -246,6 +248,7 @@ SCENARIOS = (
         "13: a limit shared by workers that die: never more calls in a second than agreed",
         provider_limit,
         workers=3,
+        is_heavy=True,  # what arrives is stamped by a process that must not be busy with other scenarios
         settings={"TWILIO_CALLS_PER_SECOND": str(_LIMIT)},
     ),
     Scenario(
