@@ -106,9 +106,12 @@ class PatchRefused:
 
 
 async def patch_all(
-    container: ContainerProxy, partition: str, patches: Sequence[Patch]
+    container: ContainerProxy, partition: str, patches: Sequence[Patch], *, no_response: bool = False
 ) -> list[dict[str, Any] | PatchRefused]:
     """The document after each patch, or why it was refused; in order. All documents are in one partition.
+
+    With ``no_response`` the documents stay in the store and an empty one stands for each: most of a patch's cost here
+    is reading the document that comes back.
 
     One transactional batch carries them all (a tenth of the cost of one call each). It is all or nothing, so a refused
     patch is taken out and the rest is tried again; after three such races the remaining ones go one by one.
@@ -120,16 +123,17 @@ async def patch_all(
             break
         try:
             async with store_errors(NOT_FOUND, PRECONDITION_FAILED):
-                answers = await container.execute_item_batch([_batch_entry(patches[i]) for i in remaining], partition)
+                entries = [_batch_entry(patches[i]) for i in remaining]
+                answers = await container.execute_item_batch(entries, partition, no_response=no_response)
         except CosmosBatchOperationError as error:
             failed = remaining.pop(error.error_index)
             results[failed] = PatchRefused(error.status_code or PRECONDITION_FAILED)
             continue
         for index, answer in zip(remaining, answers, strict=True):
-            results[index] = answer["resourceBody"]
+            results[index] = answer.get("resourceBody", {})
         remaining = []
     for index in remaining:
-        results[index] = await _patch_one(container, partition, patches[index])
+        results[index] = await _patch_one(container, partition, patches[index], no_response=no_response)
     return [result for result in results if result is not None]
 
 
@@ -137,11 +141,17 @@ def _batch_entry(patch: Patch) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     return ("patch", (patch.id, list(patch.operations)), {"filter_predicate": patch.condition})
 
 
-async def _patch_one(container: ContainerProxy, partition: str, patch: Patch) -> dict[str, Any] | PatchRefused:
+async def _patch_one(
+    container: ContainerProxy, partition: str, patch: Patch, *, no_response: bool
+) -> dict[str, Any] | PatchRefused:
     try:
         async with store_errors(NOT_FOUND, PRECONDITION_FAILED):
             return await container.patch_item(
-                patch.id, partition, list(patch.operations), filter_predicate=patch.condition
+                patch.id,
+                partition,
+                list(patch.operations),
+                filter_predicate=patch.condition,
+                no_response=no_response,
             )
     except CosmosHttpResponseError as error:
         return PatchRefused(error.status_code or PRECONDITION_FAILED)

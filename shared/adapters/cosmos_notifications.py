@@ -61,7 +61,8 @@ class CosmosNotificationStore:
             return
         try:
             async with store_errors(CONFLICT):
-                await container.execute_item_batch([("create", (document,)) for document in documents], partition)
+                creations = [("create", (document,)) for document in documents]
+                await container.execute_item_batch(creations, partition, no_response=True)
         except CosmosBatchOperationError as error:
             if key and error.error_index == 0:
                 raise KeyTaken(key.id) from error
@@ -71,7 +72,7 @@ class CosmosNotificationStore:
     async def _create_if_absent(self, document: Document) -> None:
         try:
             async with store_errors(CONFLICT):
-                await self._database.container(CONTAINER).create_item(document)
+                await self._database.container(CONTAINER).create_item(document, no_response=True)
         except CosmosHttpResponseError:
             logger.debug("Stored already", extra={"tracking_id": document["id"]})
 
@@ -143,7 +144,9 @@ class CosmosNotificationStore:
 
     async def record_outcomes(self, partition: PartitionKey, outcomes: Sequence[Outcome]) -> None:
         container = self._database.container(CONTAINER)
-        results = await patch_all(container, partition, [cosmos_patches.outcome(outcome) for outcome in outcomes])
+        results = await patch_all(
+            container, partition, [cosmos_patches.outcome(outcome) for outcome in outcomes], no_response=True
+        )
         overtaken = [
             cosmos_patches.attempt_only(outcome)
             for outcome, got in zip(outcomes, results, strict=True)
@@ -151,19 +154,19 @@ class CosmosNotificationStore:
         ]
         # A receipt (or the sweeper) was faster: the delivery has gone further, only the attempt's own record is open.
         if overtaken:
-            await patch_all(container, partition, overtaken)
+            await patch_all(container, partition, overtaken, no_response=True)
 
     async def record_changes(self, partition: PartitionKey, changes: Sequence[StatusChange]) -> None:
         # One at a time where two changes meet in one document: a batch would apply the second to a stale condition.
         for round_of_changes in _rounds(changes):
             patches = [cosmos_patches.change(change) for change in round_of_changes]
-            results = await patch_all(self._database.container(CONTAINER), partition, patches)
+            results = await patch_all(self._database.container(CONTAINER), partition, patches, no_response=True)
             if any(isinstance(got, PatchRefused) and got.status == NOT_FOUND for got in results):
                 raise NotFound("a receipt is about a notification that is not stored")
 
     async def record_nudges(self, partition: PartitionKey, nudges: Sequence[Nudge]) -> Sequence[bool]:
         patches = [cosmos_patches.nudge(nudge) for nudge in nudges]
-        results = await patch_all(self._database.container(CONTAINER), partition, patches)
+        results = await patch_all(self._database.container(CONTAINER), partition, patches, no_response=True)
         return [not isinstance(got, PatchRefused) for got in results]
 
     async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:
@@ -173,7 +176,9 @@ class CosmosNotificationStore:
             for patch in cosmos_patches.callback_marks(tracking_id, states)
         ]
         for start in range(0, len(patches), _PAGE):
-            await patch_all(self._database.container(CONTAINER), partition, patches[start : start + _PAGE])
+            await patch_all(
+                self._database.container(CONTAINER), partition, patches[start : start + _PAGE], no_response=True
+            )
 
     async def overdue(self, now: datetime, limit: int) -> Sequence[Notification]:
         parameters: list[dict[str, Any]] = [

@@ -20,7 +20,11 @@ class JinjaRenderer:
 
     def __init__(self, layouts: Path = ROOT) -> None:
         # The loader serves the shared mail layout only; templates themselves come in as text.
-        options: dict[str, Any] = {"undefined": StrictUndefined, "loader": FileSystemLoader(layouts)}
+        options: dict[str, Any] = {
+            "undefined": StrictUndefined,
+            "loader": FileSystemLoader(layouts),
+            "auto_reload": False,  # files change with a deployment, not under a running process
+        }
         self._html = ImmutableSandboxedEnvironment(autoescape=True, **options)
         self._text = ImmutableSandboxedEnvironment(autoescape=False, **options)
         self._compiled: dict[tuple[str, str, str, str], Template] = {}

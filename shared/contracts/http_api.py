@@ -113,7 +113,7 @@ class RecipientModel(_Inbound):
     customer_id: Label | None = None
     email: Annotated[str, _plain(320)] | None = None
     phone: Annotated[str, _plain(32)] | None = None
-    device_tokens: Annotated[list[DeviceTokenModel], Field(max_length=MAX_DEVICES)] = []
+    device_tokens: Annotated[list[DeviceTokenModel], Field(max_length=MAX_DEVICES, default_factory=list)]
     webhook_url: Annotated[str, _plain(2048)] | None = None
 
     def to_domain(self) -> Recipient:

@@ -61,8 +61,9 @@ class InMemoryContainer:
         except Lost as lost:
             raise CosmosHttpResponseError(status_code=_AWAY, message=name) from lost
 
-    async def create_item(self, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._call("create", lambda: self._create(body))
+    async def create_item(self, body: dict[str, Any], *, no_response: bool = False) -> dict[str, Any]:
+        created = await self._call("create", lambda: self._create(body))
+        return {} if no_response else created
 
     async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
         return await self._call("read", lambda: self._get(item, partition_key))
@@ -74,19 +75,35 @@ class InMemoryContainer:
         return await self._call("replace", lambda: self._replace(item, body, etag))
 
     async def patch_item(
-        self, item: str, partition_key: str, patch_operations: list[dict[str, Any]], *, filter_predicate: str
+        self,
+        item: str,
+        partition_key: str,
+        patch_operations: list[dict[str, Any]],
+        *,
+        filter_predicate: str,
+        no_response: bool = False,
     ) -> dict[str, Any]:
-        return await self._call("patch", lambda: self._patch(item, partition_key, patch_operations, filter_predicate))
+        def effect() -> dict[str, Any]:
+            return self._patch(item, partition_key, patch_operations, filter_predicate)
 
-    async def execute_item_batch(self, operations: Sequence[tuple[Any, ...]], partition_key: str) -> Any:
+        patched = await self._call("patch", effect)
+        return {} if no_response else patched
+
+    async def execute_item_batch(
+        self, operations: Sequence[tuple[Any, ...]], partition_key: str, *, no_response: bool = False
+    ) -> Any:
         assert len(operations) <= MAX_BATCH_OPERATIONS
         if self._database.away:
             raise CosmosBatchOperationError(0, {}, _AWAY, "away", [])
         try:
             async with self._database.steps.around(f"batch of {operations[0][0]}"):
-                return _copy(self._batch(operations, partition_key))
+                answers = _copy(self._batch(operations, partition_key))
         except Lost as lost:
             raise CosmosHttpResponseError(status_code=_AWAY, message="batch") from lost
+        if no_response:
+            for answer in answers:
+                answer.pop("resourceBody", None)
+        return answers
 
     def query_items(
         self,
