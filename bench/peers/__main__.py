@@ -8,7 +8,6 @@ import os
 import platform
 import signal
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from bench.peers import machine
 from bench.peers.comparison import medians, ratios, samples_by_subject
 from bench.peers.installation import CannotInstall, ensure_python, ensure_servers
 from bench.peers.report import NOT_COMPARABLE, markdown
@@ -36,9 +36,9 @@ def main() -> int:
         print(refusal, file=sys.stderr)
         return 2
     sizes = _QUICK if options.quick else _FULL
-    before, started = os.getloadavg(), time.monotonic()
+    before = machine.now()
     rounds = [run_round(sizes, python, _sayer(number + 1)) for number in range(options.rounds)]
-    facts = _facts(sizes, options.rounds, before, time.monotonic() - started)
+    facts = _facts(sizes, options.rounds, before, machine.now())
     _write(rounds, facts)
     return 0
 
@@ -54,12 +54,12 @@ def _sayer(number: int) -> Callable[[str], None]:
     return lambda line: print(f"round {number}: {line}", flush=True)
 
 
-def _facts(sizes: Sizes, rounds: int, before: tuple[float, ...], seconds: float) -> dict[str, Any]:
+def _facts(sizes: Sizes, rounds: int, before: machine.Moment, after: machine.Moment) -> dict[str, Any]:
     return {
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}",
-        "load average before and after": f"{before[0]:.2f} and {os.getloadavg()[0]:.2f}",
-        "sizes": f"{sizes.singles:,} singles, {sizes.batches} batches of 1,000, {rounds} round(s), {seconds:.0f} s",
+        "other programs used": machine.describe(after.others_since(before)),
+        "sizes": f"{sizes.singles:,} singles, {sizes.batches} batches of 1,000, {rounds} round(s), {after.clock - before.clock:.0f} s",
         "load": "closed loop, 8 connections (batches: 2)",
         "notification": "one email, order-confirmation in English, the same provider and body for all",
     }
