@@ -55,11 +55,12 @@ def _sayer(number: int) -> Callable[[str], None]:
 
 
 def _facts(sizes: Sizes, rounds: int, before: machine.Moment, after: machine.Moment) -> dict[str, Any]:
+    seconds = after.clock - before.clock
     return {
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}",
         "other programs used": machine.describe(after.others_since(before)),
-        "sizes": f"{sizes.singles:,} singles, {sizes.batches} batches of 1,000, {rounds} round(s), {after.clock - before.clock:.0f} s",
+        "sizes": f"{sizes.singles:,} singles, {sizes.batches} batches of 1,000, {rounds} round(s), {seconds:.0f} s",
         "load": "closed loop, 8 connections (batches: 2)",
         "notification": "one email, order-confirmation in English, the same provider and body for all",
     }

