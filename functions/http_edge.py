@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import ParamSpec
@@ -28,6 +29,7 @@ from shared.ports import Caller
 logger = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _STORE_RETRY_AFTER = timedelta(seconds=2)
 
 
@@ -78,10 +80,15 @@ def submit_request(req: func.HttpRequest) -> SubmitRequest:
     """The parts of a submission that are not its meaning. Raises InvalidSubmission."""
     return SubmitRequest(
         body=req.get_body(),
-        idempotency_key=req.headers.get("idempotency-key") or req.headers.get("x-idempotency-key"),
+        idempotency_key=req.headers.get("idempotency-key", req.headers.get("x-idempotency-key")),
         wait=_wait(req.headers.get("prefer")),
-        traceparent=req.headers.get("traceparent"),
+        traceparent=_trace(req.headers.get("traceparent")),
     )
+
+
+def _trace(traceparent: str | None) -> str | None:
+    """The caller's trace context (https://www.w3.org/TR/trace-context); what is none is dropped, as that page says."""
+    return traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
 
 
 def _wait(prefer: str | None) -> timedelta | None:

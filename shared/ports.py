@@ -211,6 +211,14 @@ class CallbackEndpointStore(Protocol):
         """The endpoint is stored, replacing what was there under its id."""
         ...
 
+    async def change(self, endpoint: CallbackEndpoint) -> None:
+        """The endpoint as it is stored is replaced. Raises NotFound when it was removed meanwhile."""
+        ...
+
+    async def disable(self, endpoint: CallbackEndpoint, reason: str) -> bool:
+        """Whether the endpoint was disabled; not when it was removed, or has another URL by now."""
+        ...
+
     async def delete(self, tenant: TenantId, endpoint_id: str) -> None:
         """The endpoint is gone. Raises NotFound."""
         ...

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from azure.core import MatchConditions
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.adapters import cosmos_queries
-from shared.adapters.cosmos_client import NOT_FOUND, CosmosDatabase, store_errors
+from shared.adapters.cosmos_client import NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
 from shared.adapters.secret_box import SecretBox
 from shared.contracts.stored_documents import stamp
 from shared.domain.errors import NotFound
@@ -73,6 +74,32 @@ class CosmosCallbackEndpointStore:
         async with store_errors():
             await self._database.container(CONTAINER).upsert_item(self._document(endpoint))
         self._kept.pop(endpoint.tenant_id, None)
+
+    async def change(self, endpoint: CallbackEndpoint) -> None:
+        try:
+            async with store_errors(NOT_FOUND):
+                await self._database.container(CONTAINER).replace_item(endpoint.id, self._document(endpoint))
+        except CosmosHttpResponseError as error:
+            raise NotFound(endpoint.id) from error
+        finally:
+            self._kept.pop(endpoint.tenant_id, None)
+
+    async def disable(self, endpoint: CallbackEndpoint, reason: str) -> bool:
+        container = self._database.container(CONTAINER)
+        try:
+            async with store_errors(NOT_FOUND, PRECONDITION_FAILED):
+                stored = await container.read_item(endpoint.id, endpoint.tenant_id)
+                if stored["url"] != endpoint.url:
+                    return False
+                changed = {**stored, "enabled": False, "disabledReason": reason}
+                await container.replace_item(
+                    endpoint.id, changed, etag=stored["_etag"], match_condition=MatchConditions.IfNotModified
+                )
+        except CosmosHttpResponseError:
+            return False  # removed or changed in this instant, by its consumer
+        finally:
+            self._kept.pop(endpoint.tenant_id, None)
+        return True
 
     async def delete(self, tenant: TenantId, endpoint_id: str) -> None:
         try:

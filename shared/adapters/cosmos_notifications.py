@@ -158,11 +158,13 @@ class CosmosNotificationStore:
 
     async def record_changes(self, partition: PartitionKey, changes: Sequence[StatusChange]) -> None:
         # One at a time where two changes meet in one document: a batch would apply the second to a stale condition.
+        unknown = False
         for round_of_changes in _rounds(changes):
             patches = [cosmos_patches.change(change) for change in round_of_changes]
             results = await patch_all(self._database.container(CONTAINER), partition, patches, no_response=True)
-            if any(isinstance(got, PatchRefused) and got.status == NOT_FOUND for got in results):
-                raise NotFound("a receipt is about a notification that is not stored")
+            unknown = unknown or any(isinstance(got, PatchRefused) and got.status == NOT_FOUND for got in results)
+        if unknown:  # told last: one unknown notification must not hold up what is said of others
+            raise NotFound("a receipt is about a notification that is not stored")
 
     async def record_nudges(self, partition: PartitionKey, nudges: Sequence[Nudge]) -> Sequence[bool]:
         patches = [cosmos_patches.nudge(nudge) for nudge in nudges]

@@ -18,11 +18,10 @@ import aiohttp
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from shared.adapters.http_client import KEEP_ALIVE, MAX_CONNECTIONS, AiohttpClient
+from shared.adapters.http_client import KEEP_ALIVE, AiohttpClient
 from shared.domain.errors import DestinationRefused
 from shared.ports import HttpAnswer
 
-MAX_CONNECTIONS_PER_DESTINATION = 20  # one slow endpoint takes a tenth of the pool at most
 MAX_URL_LENGTH = 2048
 
 # What both families call loopback; allowed by the development setting only.
@@ -204,8 +203,7 @@ class GuardedClient:
 
     def _connector(self) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(
-            limit=MAX_CONNECTIONS,
-            limit_per_host=MAX_CONNECTIONS_PER_DESTINATION,
+            limit=0,  # callers bound what is under way; waiting here would use up a slow recipient's time
             keepalive_timeout=KEEP_ALIVE.total_seconds(),
             resolver=GuardedResolver(self._resolver(), allow_loopback=self._allow_http),
             use_dns_cache=False,  # each new connection asks, and is checked, once

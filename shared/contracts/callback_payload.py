@@ -56,13 +56,16 @@ class CallbackBatch(BaseModel):
     partition_key: str
     endpoint_id: str
     attempt: int = 1
+    deferrals: int = 0
     items: list[CallbackItem]
 
     def to_message(self, due_at: datetime | None = None) -> BusMessage:
         """The queue message. Its id follows from its content, so the broker drops a batch fired twice."""
         return BusMessage(
             body=self.model_dump_json(by_alias=True, exclude_none=True).encode(),
-            message_id=_digest([self.endpoint_id, str(self.attempt), *(item.webhook_id for item in self.items)]),
+            message_id=_digest(
+                [self.endpoint_id, f"{self.attempt}.{self.deferrals}", *(item.webhook_id for item in self.items)]
+            ),
             properties={"schemaVersion": self.schema_version},
             due_at=due_at,
         )

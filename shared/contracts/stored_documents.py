@@ -24,12 +24,16 @@ from shared.domain.notification import (
 from shared.domain.status import DeliveryStatus
 
 Document = dict[str, Any]
+KEPT_SECONDS = 90 * 24 * 60 * 60  # design 4; counted by the store from the last change
 KEY_TTL_SECONDS = 24 * 60 * 60  # S2-03
 
 
 def stamp(instant: datetime | None) -> str | None:
     """An instant as it is stored."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if instant else None
+    if instant is None:
+        return None
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -188,10 +192,18 @@ def notification_document(notification: Notification) -> Document:
         expiresAt=stamp(notification.expires_at),
         metadata=dict(notification.metadata) or None,
         awaited=notification.awaited or None,
+        ttl=_ttl_seconds(notification),
         deliveries={channel: _delivery_document(delivery) for channel, delivery in notification.deliveries.items()},
         history=[history_document(entry) for entry in notification.history],
         callbacks={},
     )
+
+
+def _ttl_seconds(notification: Notification) -> int | None:
+    """How long the store keeps a notification that waits for its time; others follow the container's default."""
+    if notification.send_at is None:
+        return None
+    return KEPT_SECONDS + max(0, int((notification.send_at - notification.created_at).total_seconds()))
 
 
 def notification_of(document: Mapping[str, Any]) -> Notification:

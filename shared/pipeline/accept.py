@@ -142,7 +142,7 @@ def _data_errors(request: SubmitNotification, template: TemplateVersion | None) 
         errors = [
             FieldError(f"/data/{name}", f"is required by template {template.id} {template.version}")
             for name in template.required
-            if name not in request.data
+            if request.data.get(name) is None
         ]
     if len(orjson.dumps(request.data)) > MAX_DATA_BYTES:
         errors.append(FieldError("/data", f"is larger than {MAX_DATA_BYTES} bytes"))

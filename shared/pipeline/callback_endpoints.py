@@ -1,5 +1,6 @@
 """Where consumers want to be called back: register, look up, change, remove."""
 
+import re
 import secrets
 from base64 import b64encode
 from collections.abc import Sequence
@@ -9,11 +10,12 @@ from pydantic import ValidationError
 
 from shared.contracts.field_errors import field_errors
 from shared.contracts.http_api import CallbackEndpointView, RegisterCallbackEndpoint
-from shared.domain.errors import DestinationRefused, FieldError, InvalidSubmission
+from shared.domain.errors import DestinationRefused, FieldError, InvalidSubmission, NotFound
 from shared.pipeline.services import Services
 from shared.ports import CallbackEndpoint, Caller
 
 MAX_ENDPOINTS = 20  # per tenant: each one is looked at for every change of every notification
+_ENDPOINT_ID = re.compile(r"ep[0-9a-z]{1,16}")
 _SECRET_BYTES = 32  # Standard Webhooks: 24 to 64 bytes
 
 
@@ -42,12 +44,12 @@ async def list_endpoints(caller: Caller, services: Services) -> Sequence[Callbac
 
 async def read_endpoint(endpoint_id: str, caller: Caller, services: Services) -> CallbackEndpointView:
     """One endpoint, without its secret. Raises NotFound."""
-    return _view(await services.callback_endpoints.read(caller.tenant_id, endpoint_id))
+    return _view(await services.callback_endpoints.read(caller.tenant_id, _checked(endpoint_id)))
 
 
 async def replace_endpoint(endpoint_id: str, body: bytes, caller: Caller, services: Services) -> CallbackEndpointView:
     """The endpoint with another URL and statuses; its secret stays. Enables it again. Raises NotFound."""
-    endpoint = await services.callback_endpoints.read(caller.tenant_id, endpoint_id)
+    endpoint = await services.callback_endpoints.read(caller.tenant_id, _checked(endpoint_id))
     wanted = _parse(body, services)
     changed = replace(
         endpoint,
@@ -56,13 +58,20 @@ async def replace_endpoint(endpoint_id: str, body: bytes, caller: Caller, servic
         enabled=True,
         disabled_reason=None,
     )
-    await services.callback_endpoints.save(changed)
+    await services.callback_endpoints.change(changed)
     return _view(changed)
 
 
 async def remove_endpoint(endpoint_id: str, caller: Caller, services: Services) -> None:
     """The endpoint is gone. Raises NotFound."""
-    await services.callback_endpoints.delete(caller.tenant_id, endpoint_id)
+    await services.callback_endpoints.delete(caller.tenant_id, _checked(endpoint_id))
+
+
+def _checked(endpoint_id: str) -> str:
+    """The id, which is part of the store's address from here on. Raises NotFound when it is none of ours."""
+    if not _ENDPOINT_ID.fullmatch(endpoint_id):
+        raise NotFound(endpoint_id)
+    return endpoint_id
 
 
 def _parse(body: bytes, services: Services) -> RegisterCallbackEndpoint:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH = 50
 POST_TIMEOUT = timedelta(seconds=15)
+BATCHES_PER_ENDPOINT = 4  # under way in one process, of the 64 that the host hands it at a time
+DEFERRAL = timedelta(seconds=2)
 _POSTS_AT_ONCE = 10
 _GONE = 410
 
@@ -107,6 +108,19 @@ async def send_callbacks(batch: CallbackBatch, services: Services) -> None:
         return  # removed by its consumer, and its callbacks with it
     if not endpoint.enabled:
         return
+    if services.busy_endpoints[endpoint.id] >= BATCHES_PER_ENDPOINT:
+        # Its consumer is slow: whoever waits for it waits on the bus, and the places here go to other endpoints.
+        later = batch.model_copy(update={"deferrals": batch.deferrals + 1})
+        await services.publisher.publish(CALLBACKS, [later.to_message(due_at=services.clock.now() + DEFERRAL)])
+        return
+    services.busy_endpoints[endpoint.id] += 1
+    try:
+        await _send_all(batch, endpoint, services)
+    finally:
+        services.busy_endpoints[endpoint.id] -= 1
+
+
+async def _send_all(batch: CallbackBatch, endpoint: CallbackEndpoint, services: Services) -> None:
     gate = asyncio.Semaphore(_POSTS_AT_ONCE)
 
     async def post(item: CallbackItem) -> str | None:
@@ -115,8 +129,7 @@ async def send_callbacks(batch: CallbackBatch, services: Services) -> None:
 
     problems = await asyncio.gather(*map(post, batch.items))
     failed = [item for item, problem in zip(batch.items, problems, strict=True) if problem]
-    if "gone" in problems:
-        await services.callback_endpoints.save(replace(endpoint, enabled=False, disabled_reason="gone"))
+    if "gone" in problems and await services.callback_endpoints.disable(endpoint, "gone"):
         logger.warning("Callback endpoint answered 410 and is disabled", extra={"endpoint_id": endpoint.id})
     pause = None if "gone" in problems else pause_after(batch.attempt)
     if failed and pause:

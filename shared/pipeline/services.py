@@ -1,5 +1,6 @@
 """Everything a use case may need, handed over by the composition root; all of it behind ports."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -66,4 +67,5 @@ class Services:
     limits: ProviderLimits | None = None
     patience: Patience = field(default_factory=Patience)
     bulkhead: Bulkhead = field(default_factory=Bulkhead)
+    busy_endpoints: Counter[str] = field(default_factory=Counter)
     recently_fired: Recently = field(default_factory=Recently)

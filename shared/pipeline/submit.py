@@ -75,12 +75,18 @@ async def submit(request: SubmitRequest, caller: Caller, services: Services, wai
     Raises:
         InvalidSubmission: the request can't be accepted; nothing happened.
         KeyReused: the idempotency key was used with another body.
-        StoreUnavailable: the commit failed; nothing happened.
+        StoreUnavailable: the commit failed, or its answer was lost: only a repeat under the same key is safe.
     """
     check_key(request.idempotency_key)
     if len(request.body) > MAX_BODY_BYTES:
         raise InvalidSubmission([FieldError("", f"is larger than {MAX_BODY_BYTES} bytes")], status=413)
-    notification = await _plan(request, caller, services)
+    try:
+        notification = await _plan(request, caller, services)
+    except InvalidSubmission:
+        # What is wrong by now (expired, a template withdrawn) may have been right when the key was first used.
+        if request.idempotency_key and (earlier := await _earlier(request, caller, services)):
+            return earlier
+        raise
     answer = _accepted(notification)
     key = _key_record(request, notification, answer) if request.idempotency_key else None
     try:
@@ -97,7 +103,9 @@ async def submit(request: SubmitRequest, caller: Caller, services: Services, wai
 
 def check_key(key: str | None) -> None:
     """Nothing when ``key`` may be an idempotency key. Raises InvalidSubmission (status 400)."""
-    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH and key.isascii() and key.isprintable()):
+    if key is not None and not (
+        key.strip() and len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH and key.isascii() and key.isprintable()
+    ):
         detail = f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters"
         raise InvalidSubmission([FieldError("", detail)], status=400)
 
@@ -144,6 +152,16 @@ def _key_record(request: SubmitRequest, notification: Notification, answer: byte
         touched_at=notification.created_at,
         answer=answer.decode(),
     )
+
+
+async def _earlier(request: SubmitRequest, caller: Caller, services: Services) -> Submitted | None:
+    key = request.idempotency_key or ""
+    partition = partition_key(caller.tenant_id, bucket_of_key(services.bucket_secret, caller.tenant_id, key))
+    record = await services.notifications.read_key(partition, key_id(key))
+    if record is None or not record.answer or record.body_digest != digest_of(request.body):
+        return None
+    first = AcceptedView.model_validate_json(record.answer)
+    return Submitted(TrackingId(first.tracking_id), record.answer.encode(), replayed=True)
 
 
 async def _replay(notification: Notification, request: SubmitRequest, services: Services) -> Submitted:

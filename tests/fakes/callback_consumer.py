@@ -1,7 +1,7 @@
 """The far side of callbacks: endpoints in memory, and a client that answers as each URL was told to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.domain.errors import InDoubt, NotFound
@@ -27,6 +27,17 @@ class InMemoryEndpointStore:
 
     async def save(self, endpoint: CallbackEndpoint) -> None:
         self.endpoints[endpoint.tenant_id, endpoint.id] = endpoint
+
+    async def change(self, endpoint: CallbackEndpoint) -> None:
+        await self.read(endpoint.tenant_id, endpoint.id)
+        await self.save(endpoint)
+
+    async def disable(self, endpoint: CallbackEndpoint, reason: str) -> bool:
+        stored = self.endpoints.get((endpoint.tenant_id, endpoint.id))
+        if stored is None or stored.url != endpoint.url:
+            return False
+        await self.save(replace(stored, enabled=False, disabled_reason=reason))
+        return True
 
     async def delete(self, tenant: TenantId, endpoint_id: str) -> None:
         await self.read(tenant, endpoint_id)

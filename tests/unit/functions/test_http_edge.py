@@ -206,7 +206,18 @@ def test_the_idempotency_key_has_two_names(headers: dict[str, str], key: str | N
     assert submit_request(func.HttpRequest("POST", "/", headers=headers, body=b"")).idempotency_key == key
 
 
-def test_the_trace_goes_along() -> None:
-    request = func.HttpRequest("POST", "/", headers={"traceparent": "00-x"}, body=b"body")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-    assert (submit_request(request).traceparent, submit_request(request).body) == ("00-x", b"body")
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(TRACE, TRACE), ("00-x", None), ("ada@example.com", None), (TRACE * 100, None), ("", None)]
+)
+def test_only_a_trace_goes_along_as_a_trace(sent: str, kept: str | None) -> None:
+    request = func.HttpRequest("POST", "/", headers={"traceparent": sent}, body=b"body")
+
+    assert (submit_request(request).traceparent, submit_request(request).body) == (kept, b"body")
+
+
+@pytest.mark.parametrize("name", ["idempotency-key", "x-idempotency-key"])
+def test_a_key_that_is_empty_is_not_no_key(name: str) -> None:
+    assert submit_request(func.HttpRequest("POST", "/", headers={name: ""}, body=b"")).idempotency_key == ""
