@@ -38,7 +38,9 @@ HIGH_LANE_P95 = at_most(1.0)  # seconds from submission to the provider, while b
 SINGLE_UNITS = at_most(30)  # RU a notification
 BATCH_UNITS = at_most(20)
 WAIT_P95 = at_most(1.0)
-FLAT = at_most(1.25)  # cost with the longest backlog over cost with the shortest; below is noise of a busy machine
+FLAT = at_most(
+    1.25
+)  # cost with the longest backlog over the least with a shorter one; below is noise of a busy machine
 
 
 @dataclass(frozen=True)

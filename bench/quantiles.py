@@ -36,5 +36,5 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def growth(values: Sequence[float]) -> float:
-    """The last value over the first: 1.0 is flat."""
-    return values[-1] / values[0]
+    """The last value over the least of those before: 1.0 is flat. Raises: ValueError: fewer than two values."""
+    return values[-1] / min(values[:-1])

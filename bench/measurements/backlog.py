@@ -99,7 +99,7 @@ def _compare(bench: Bench, section: Section, results: dict[int, list[_Drained]])
     }
     bench.stages["batch"] = {stage: by_size[_TYPICAL] for stage, by_size in costs.items()}
     for stage, by_size in costs.items():
-        note = "last over first; 1 is flat"
+        note = "with the longest backlog over the least with a shorter one; 1 is flat"
         section.add(f"growth of the cost to {stage}", "times", [growth(list(by_size.values()))], FLAT, note=note)
     section.charts["backlog.svg"] = line_chart(
         "App CPU for 1,000 by backlog",

@@ -29,5 +29,5 @@ def test_a_spread_of_nothing_is_refused():
         spread([])
 
 
-def test_growth_compares_the_last_with_the_first():
-    assert growth([0.5, 9.0, 1.0]) == 2.0
+def test_growth_compares_the_last_with_the_least_before_it():
+    assert growth([9.0, 0.5, 1.0]) == 2.0
