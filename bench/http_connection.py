@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection without comfort: a request's bytes in, (status, body) out. Cheap, so that it measures the service."""
+"""One HTTP/1.1 connection without comfort: a request's bytes in, (status, body) out, for little CPU."""
 
 import asyncio
 from typing import Any

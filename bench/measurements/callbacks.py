@@ -6,7 +6,7 @@ import urllib.request
 
 from bench.figures import Section
 from bench.load_plan import Stream
-from bench.measurements.delivery import batches, singles
+from bench.measurements.delivery import batches, by_function, singles
 from bench.observation import Bench, Watch
 from bench.stack import Stack
 
@@ -34,6 +34,7 @@ def _once(bench: Bench, stack: Stack, section: Section, lane: str, stream: Strea
     section.add(f"delivered a second, {lane}", "1/s", [seen.delivered_per_second])
     section.add(f"callbacks a notification, {lane}", "1", [told / seen.delivered])
     section.add(f"RU a notification, {lane}", "RU", [seen.units_per_notification()])
+    section.tables[f"By function, for 1,000 delivered, {lane}"] = by_function(seen)
 
 
 def _wait_for_callbacks(bench: Bench, wanted: int) -> None:

@@ -11,12 +11,12 @@ from bench.quantiles import percentile
 from bench.reporting.svg import stacked_chart
 from bench.stack import Stack
 
-_IDLE_SECONDS = 5.0
+_IDLE_SECONDS = 4.0
 ITEMS = 1000
 
 
 def singles(bench: Bench, *, channels: Sequence[str] = EMAIL, connections: int = 32) -> Stream:
-    return Stream("singles", seconds=3.0 if bench.is_quick else 6.0, connections=connections, channels=channels)
+    return Stream("singles", seconds=2.0 if bench.is_quick else 6.0, connections=connections, channels=channels)
 
 
 def batches(bench: Bench, *, channels: Sequence[str] = EMAIL, count: int = 0) -> Stream:

@@ -19,7 +19,7 @@ def background(seconds: float) -> list[Stream]:
 
 
 def measure(bench: Bench, stack: Stack) -> None:
-    seconds = 5.0 if bench.is_quick else 12.0
+    seconds = 4.0 if bench.is_quick else 12.0
     high = Stream("high", seconds=seconds, rate=HIGH_RATE, lane="high")
     with bench.section(f"Lanes: {HIGH_RATE} high singles a second") as section:
         idle = bench.observe(stack, high)

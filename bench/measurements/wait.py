@@ -13,7 +13,7 @@ _RATE = 5
 
 
 def measure(bench: Bench, stack: Stack) -> None:
-    seconds = 4.0 if bench.is_quick else 10.0
+    seconds = 3.0 if bench.is_quick else 10.0
     idle = Stream("wait", seconds=seconds, connections=1, lane="high", wait_seconds=_PATIENCE_SECONDS)
     busy = Stream("wait", seconds=seconds, rate=_RATE, lane="high", wait_seconds=_PATIENCE_SECONDS)
     with bench.section("Prefer: wait, high lane") as section:
