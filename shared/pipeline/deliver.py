@@ -13,34 +13,23 @@ import logging
 from collections.abc import Sequence
 from uuid import uuid4
 
-from shared.channels import CHANNELS
 from shared.contracts.events import NotificationStatus, StatusItem
 from shared.domain import verdict
 from shared.domain.chunk import Chunk
-from shared.domain.content import Content
-from shared.domain.errors import (
-    InDoubt,
-    ProviderError,
-    PublishFailed,
-    Rejected,
-    StoreUnavailable,
-    TemplateUnusable,
-    Transient,
-)
-from shared.domain.notification import Attempt, Delivery, Notification
+from shared.domain.errors import PublishFailed, StoreUnavailable
+from shared.domain.notification import Notification
 from shared.domain.outcome import Claimed, ClaimRefusal, NotClaimed, Outcome
 from shared.domain.status import DeliveryStatus
-from shared.domain.verdict import Situation, Verdict
+from shared.domain.verdict import Verdict
 from shared.pipeline.announce import publish_status
+from shared.pipeline.attempt import Assignment, start_attempts
 from shared.pipeline.dead_letters import dead_letter
 from shared.pipeline.pacing import Pace, reserve_turns
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
-from shared.ports import OutboundMessage, Provider
 
 logger = logging.getLogger(__name__)
 
-_WENT_WELL = {DeliveryStatus.SENT, DeliveryStatus.DELIVERED}
 _RECORD_EVERY_SECONDS = 0.5  # how long finished items wait for slower ones of their chunk before they are recorded
 
 
@@ -76,16 +65,21 @@ async def deliver(chunk: Chunk, services: Services) -> None:
 async def _attempt_all(
     chunk: Chunk, claimed: Sequence[Notification], claim_id: str, pace: Pace, services: Services
 ) -> None:
-    pending = {
-        asyncio.create_task(_attempt(notification, chunk.channel, claim_id, pace, services)) for notification in claimed
-    }
+    provider = services.providers[chunk.channel][0]
+    assigned = [Assignment(notification, chunk.channel, provider) for notification in claimed]
+    pending = start_attempts(assigned, pace, services)
     failure: PublishFailed | StoreUnavailable | None = None
     try:
         while pending:
             done, pending = await asyncio.wait(pending, timeout=_RECORD_EVERY_SECONDS)
-            if done:
+            results = [
+                (notification, _outcome(notification, result, chunk.channel, claim_id, services))
+                for task in done
+                for notification, result in task.result()
+            ]
+            if results:
                 try:
-                    await _record([task.result() for task in done], chunk, services)
+                    await _record(results, chunk, services)
                 except (PublishFailed, StoreUnavailable) as error:
                     failure = error  # the others are still being sent: to stop them now would leave them in doubt
     finally:
@@ -113,27 +107,8 @@ async def _record(results: Sequence[tuple[Notification, Outcome]], chunk: Chunk,
     await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)
 
 
-async def _attempt(
-    notification: Notification, channel: str, claim_id: str, pace: Pace, services: Services
-) -> tuple[Notification, Outcome]:
-    delivery = notification.deliveries[channel]
-    provider = services.providers[channel][0]
-    result = await _try_once(notification, delivery, provider, pace, services)
-    # What went well is in the store and in the metrics; a line for each would cost more than the delivery.
-    level = logging.DEBUG if result.status in _WENT_WELL else logging.INFO
-    logger.log(
-        level,
-        "Attempt finished",
-        extra={
-            "tracking_id": notification.tracking_id,
-            "channel": channel,
-            "attempt": result.attempt.number,
-            "provider": provider.name,
-            "status": result.status.value,
-            "reason": result.reason,
-        },
-    )
-    return notification, Outcome(
+def _outcome(notification: Notification, result: Verdict, channel: str, claim_id: str, services: Services) -> Outcome:
+    return Outcome(
         tracking_id=notification.tracking_id,
         channel=channel,
         claim_id=claim_id,
@@ -144,59 +119,6 @@ async def _attempt(
         wake_at=result.wake_at,
         due_at=result.due_at,
     )
-
-
-async def _try_once(
-    notification: Notification, delivery: Delivery, provider: Provider, pace: Pace, services: Services
-) -> Verdict:
-    attempt = delivery.attempts[-1]
-    if notification.expires_at and services.clock.now() >= notification.expires_at:
-        return Verdict(DeliveryStatus.EXPIRED, attempt)
-    try:
-        content = await _content(notification, delivery, services)
-        await pace.turn()
-        answer = await provider.send(
-            OutboundMessage(attempt.id, delivery.channel, delivery.address, content, notification.category.value)
-        )
-    except ProviderError as error:
-        return verdict.failed(_situation(attempt, delivery, provider, services), error)
-    except Exception:
-        # A fault of ours: whether bytes left is unknown, so it is treated as what it may be.
-        logger.exception("Attempt failed unexpectedly", extra={"tracking_id": notification.tracking_id})
-        return verdict.failed(_situation(attempt, delivery, provider, services), InDoubt("internal_error"))
-    situation = _situation(attempt, delivery, provider, services)
-    return verdict.accepted(situation, answer.provider_message_id, delivered=answer.delivered)
-
-
-def _situation(attempt: Attempt, delivery: Delivery, provider: Provider, services: Services) -> Situation:
-    return Situation(
-        attempt=attempt,
-        earlier=delivery.attempts[:-1],
-        max_attempts=CHANNELS[delivery.channel].max_attempts,
-        provider=provider.name,
-        now=services.clock.now(),
-        retry_patience=services.patience.retry,
-        in_doubt_patience=services.patience.in_doubt,
-    )
-
-
-async def _content(notification: Notification, delivery: Delivery, services: Services) -> Content:
-    """What is to be said. Raises Rejected when template and data don't fit, Transient when the template is away."""
-    if delivery.content is not None:
-        return delivery.content
-    ref = notification.template
-    template = await services.templates.find(notification.tenant_id, ref.id, ref.version) if ref else None
-    if ref is None or template is None:
-        raise Transient("template_not_found")
-    channel = CHANNELS[delivery.channel]
-    try:
-        parts = services.renderer.render(template, ref.locale, channel.parts, notification.data)
-    except TemplateUnusable as error:
-        raise Rejected("template_unusable") from error
-    content = channel.compose(parts, ref.id, notification.data)
-    if channel.refuses(content):
-        raise Rejected("content_refused")
-    return content
 
 
 def _status_event(chunk: Chunk, outcomes: Sequence[Outcome], services: Services) -> NotificationStatus:
