@@ -93,14 +93,13 @@ DEFECTS = (
     Defect(
         "outcome recorded before the call",
         "shared/pipeline/deliver.py",
-        "    result = await _try_once(notification, delivery, provider, pace, services)\n",
-        "    situation = _situation(delivery.attempts[-1], delivery, provider, services)\n"
-        "    early = verdict.accepted(situation, None, delivered=False)\n"
-        "    hasty = Outcome(\n"
-        "        notification.tracking_id, channel, claim_id, early.status, early.attempt, services.clock.now()\n"
-        "    )\n"
-        "    await services.notifications.record_outcomes(notification.partition_key, [hasty])\n"
-        "    result = await _try_once(notification, delivery, provider, pace, services)\n",
+        "    pending = start_attempts(assigned, pace, services)\n",
+        "    early = [\n"
+        "        (held, Verdict(DeliveryStatus.SENT, held.deliveries[chunk.channel].attempts[-1])) for held in claimed\n"
+        "    ]\n"
+        "    hasty = [_outcome(held, result, chunk.channel, claim_id, services) for held, result in early]\n"
+        "    await services.notifications.record_outcomes(chunk.partition_key, hasty)\n"
+        "    pending = start_attempts(assigned, pace, services)\n",
         "crash-in-call",
         ("lost",),
     ),
