@@ -95,9 +95,9 @@ DEFECTS = (
         "shared/pipeline/deliver.py",
         "    pending = start_attempts(assigned, pace, services)\n",
         "    early = [\n"
-        "        (held, Verdict(DeliveryStatus.SENT, held.deliveries[chunk.channel].attempts[-1])) for held in claimed\n"
+        "        (one, Verdict(DeliveryStatus.SENT, one.deliveries[chunk.channel].attempts[-1])) for one in claimed\n"
         "    ]\n"
-        "    hasty = [_outcome(held, result, chunk.channel, claim_id, services) for held, result in early]\n"
+        "    hasty = [_outcome(one, result, chunk.channel, claim_id, services) for one, result in early]\n"
         "    await services.notifications.record_outcomes(chunk.partition_key, hasty)\n"
         "    pending = start_attempts(assigned, pace, services)\n",
         "crash-in-call",
