@@ -5,24 +5,26 @@ not known.
 """
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from math import isfinite
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from shared.channels import CHANNELS
+from shared.contracts.field_types import (
+    BodyText,
+    ChannelName,
+    Inbound,
+    Instant,
+    JsonObject,
+    Label,
+    Line,
+    Locale,
+    MetadataValue,
+    Outbound,
+    TemplateId,
+    Version,
+    plain,
+)
 from shared.domain.address import DeviceToken
 from shared.domain.channel import Recipient
 from shared.domain.content import Content, EmailContent, PushContent, SmsContent, WebhookContent
@@ -37,84 +39,23 @@ MAX_METADATA_ENTRIES = 20
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 MAX_SCHEDULE_AHEAD = timedelta(days=365)
 MAX_WAIT = timedelta(seconds=30)
-_INTEGER_LIMIT = 2**63
 
 
-def _without_control_characters(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("contains a control character or an invisible separator")
-    return text
-
-
-def _storable(instant: datetime) -> datetime:
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is outside the calendar") from error
-
-
-def _storable_json(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    # Python reads NaN, Infinity and endless integers; JSON (RFC 8259) has no such numbers and the store takes none.
-    for number in _numbers(values):
-        if isinstance(number, float) and not isfinite(number):
-            raise ValueError("contains a number that JSON does not have")
-        if isinstance(number, int) and abs(number) >= _INTEGER_LIMIT:
-            raise ValueError("contains an integer of more than 63 bits")
-    return values
-
-
-def _numbers(value: JsonValue) -> Iterator[int | float]:
-    if isinstance(value, int | float):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _numbers(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _numbers(part)
-
-
-def _known_channel(name: str) -> str:
-    if name not in CHANNELS:
-        raise ValueError(f"is not a channel; there are {', '.join(CHANNELS)}")
-    return name
-
-
-def _plain(max_length: int) -> StringConstraints:
-    return StringConstraints(min_length=1, max_length=max_length)
-
-
-Label = Annotated[str, _plain(128), AfterValidator(_without_control_characters)]
-MetadataValue = Annotated[str, _plain(256), AfterValidator(_without_control_characters)]
-ChannelName = Annotated[str, AfterValidator(_known_channel)]
-TemplateId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
-Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
-Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
-BodyText = Annotated[str, _plain(60_000)]
-Instant = Annotated[AwareDatetime, AfterValidator(_storable)]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
-Line = Annotated[str, _plain(998), AfterValidator(_without_control_characters)]  # RFC 5322 2.1.1: 998 characters
-
-
-class _Inbound(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False)
-
-
-class DeviceTokenModel(_Inbound):
+class DeviceTokenModel(Inbound):
     """One app installation."""
 
     platform: Literal["fcm", "apns"]
-    token: Annotated[str, _plain(4096)]
+    token: Annotated[str, plain(4096)]
 
 
-class RecipientModel(_Inbound):
+class RecipientModel(Inbound):
     """Whom to reach; each channel asked for needs its own address here."""
 
     customer_id: Label | None = None
-    email: Annotated[str, _plain(320)] | None = None
-    phone: Annotated[str, _plain(32)] | None = None
+    email: Annotated[str, plain(320)] | None = None
+    phone: Annotated[str, plain(32)] | None = None
     device_tokens: Annotated[list[DeviceTokenModel], Field(max_length=MAX_DEVICES, default_factory=list)]
-    webhook_url: Annotated[str, _plain(2048)] | None = None
+    webhook_url: Annotated[str, plain(2048)] | None = None
 
     def to_domain(self) -> Recipient:
         """The recipient as the channels know it."""
@@ -127,7 +68,7 @@ class RecipientModel(_Inbound):
         )
 
 
-class TemplateModel(_Inbound):
+class TemplateModel(Inbound):
     """A template; without a version, the newest published one is pinned."""
 
     id: TemplateId
@@ -135,7 +76,7 @@ class TemplateModel(_Inbound):
     locale: Locale | None = None
 
 
-class EmailContentModel(_Inbound):
+class EmailContentModel(Inbound):
     """A literal email; nothing in it is interpreted."""
 
     subject: Line
@@ -149,21 +90,21 @@ class EmailContentModel(_Inbound):
         return self
 
 
-class SmsContentModel(_Inbound):
+class SmsContentModel(Inbound):
     """A literal SMS."""
 
-    text: Annotated[str, _plain(1600)]
+    text: Annotated[str, plain(1600)]
 
 
-class PushContentModel(_Inbound):
+class PushContentModel(Inbound):
     """A literal push notification."""
 
     title: Line
-    body: Annotated[str, _plain(2000)]
-    data: dict[Label, MetadataValue] = {}
+    body: Annotated[str, plain(2000)]
+    data: Annotated[dict[Label, MetadataValue], Field(default_factory=dict)]
 
 
-class ContentModel(_Inbound):
+class ContentModel(Inbound):
     """Literal content per channel, instead of a template."""
 
     email: EmailContentModel | None = None
@@ -185,21 +126,21 @@ class ContentModel(_Inbound):
         return None
 
 
-class SubmitNotification(_Inbound):
+class SubmitNotification(Inbound):
     """One notification to one recipient."""
 
     recipient: RecipientModel
     channels: Annotated[list[ChannelName], Field(min_length=1, max_length=8)]
     template: TemplateModel | None = None
     content: ContentModel | None = None
-    data: JsonObject = {}
+    data: Annotated[JsonObject, Field(default_factory=dict)]
     priority: Lane = Lane.NORMAL
     category: Category | None = None
     reference: Label | None = None
     correlation_id: Label | None = None
     send_at: Instant | None = None
     expires_at: Instant | None = None
-    metadata: Annotated[dict[Label, MetadataValue], Field(max_length=MAX_METADATA_ENTRIES)] = {}
+    metadata: Annotated[dict[Label, MetadataValue], Field(max_length=MAX_METADATA_ENTRIES, default_factory=dict)]
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -216,22 +157,14 @@ class SubmitBatch(BaseModel):
     notifications: Annotated[list[JsonValue], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
 
-class RegisterCallbackEndpoint(_Inbound):
+class RegisterCallbackEndpoint(Inbound):
     """Where a consumer wants to be called, and about what."""
 
-    url: Annotated[str, _plain(2048)]
+    url: Annotated[str, plain(2048)]
     statuses: Annotated[list[Literal["SENT", "DELIVERED", "FAILED", "BOUNCED"]], Field(min_length=1, max_length=8)]
 
 
-class _Outbound(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    def to_json(self) -> bytes:
-        """The answer as it goes out: camelCase, without what is not known."""
-        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
-
-
-class AttemptView(_Outbound):
+class AttemptView(Outbound):
     """One try, as the consumer sees it."""
 
     number: int
@@ -244,7 +177,7 @@ class AttemptView(_Outbound):
     provider_message_id: str | None = None
 
 
-class DeliveryView(_Outbound):
+class DeliveryView(Outbound):
     """One channel's part of a notification, as the consumer sees it."""
 
     channel: str
@@ -257,7 +190,7 @@ class DeliveryView(_Outbound):
     attempts: list[AttemptView] | None = None
 
 
-class HistoryView(_Outbound):
+class HistoryView(Outbound):
     """One change of status."""
 
     at: datetime
@@ -268,7 +201,7 @@ class HistoryView(_Outbound):
     reason: str | None = None
 
 
-class NotificationView(_Outbound):
+class NotificationView(Outbound):
     """A notification's status."""
 
     tracking_id: str
@@ -289,14 +222,14 @@ class NotificationView(_Outbound):
     links: dict[str, str]
 
 
-class AcceptedDelivery(_Outbound):
+class AcceptedDelivery(Outbound):
     """One delivery just accepted."""
 
     channel: str
     status: str
 
 
-class AcceptedView(_Outbound):
+class AcceptedView(Outbound):
     """The answer to a submitted notification (202)."""
 
     tracking_id: str
@@ -305,7 +238,7 @@ class AcceptedView(_Outbound):
     links: dict[str, str]
 
 
-class BatchItemView(_Outbound):
+class BatchItemView(Outbound):
     """What became of one item of a batch."""
 
     index: int
@@ -313,7 +246,7 @@ class BatchItemView(_Outbound):
     problem: dict[str, JsonValue] | None = None
 
 
-class BatchView(_Outbound):
+class BatchView(Outbound):
     """The answer to a submitted batch (202, or 207 when some items are refused)."""
 
     batch_id: str
@@ -322,7 +255,7 @@ class BatchView(_Outbound):
     items: list[BatchItemView]
 
 
-class CallbackEndpointView(_Outbound):
+class CallbackEndpointView(Outbound):
     """A registered callback endpoint; ``secret`` only in the answer that created it."""
 
     id: str
