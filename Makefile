@@ -66,3 +66,7 @@ simulate: setup ## Simulate a day and a spike, price the month; report in bench/
 clean-data: ## Remove what the local stand-in stored: messages, documents, keys, logs
 	@if [ -e $(DATA)/lock ] && ! flock -n $(DATA)/lock true; then echo "$(DATA) is in use; stop it first" >&2; exit 1; fi
 	@rm -rf $(DATA) && echo "removed $(DATA)"
+
+.PHONY: contract
+contract: setup ## Write the OpenAPI document and the schemas of events anew (ARGS=--release: as the release to hold against)
+	@$(PY) -m tools.contract $(ARGS)

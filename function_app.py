@@ -5,6 +5,7 @@ import azure.functions as func
 from functions import (
     callback_endpoints,
     callbacks,
+    contract,
     deliver,
     health,
     notifications,
@@ -27,3 +28,4 @@ app.register_functions(notifications.blueprint)
 app.register_functions(callback_endpoints.blueprint)
 app.register_functions(recover.blueprint)
 app.register_functions(health.blueprint)
+app.register_functions(contract.blueprint)

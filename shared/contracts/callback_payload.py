@@ -8,12 +8,33 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from shared.contracts.events import BusMessage
 from shared.contracts.stored_documents import stamp
+
+
+class CallbackData(BaseModel):
+    """What happened."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    tracking_id: str
+    channel: str
+    status: str
+    reference: str | None = None
+    reason: str | None = None
+
+
+class CallbackBody(BaseModel):
+    """What a consumer's endpoint is posted; ``timestamp`` is when it happened, not when it was told."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    type: str
+    timestamp: str
+    data: CallbackData
 
 
 class CallbackItem(BaseModel):
@@ -35,15 +56,18 @@ class CallbackItem(BaseModel):
 
     def body(self) -> bytes:
         """The callback's JSON."""
-        facts = {"trackingId": self.tracking_id, "channel": self.channel, "status": self.status}
-        optional = {"reference": self.reference, "reason": self.reason}
-        return orjson.dumps(
-            {
-                "type": f"notification.{self.status.lower()}",
-                "timestamp": stamp(self.at),
-                "data": facts | {name: value for name, value in optional.items() if value is not None},
-            }
+        told = CallbackBody(
+            type=f"notification.{self.status.lower()}",
+            timestamp=stamp(self.at),
+            data=CallbackData(
+                tracking_id=self.tracking_id,
+                channel=self.channel,
+                status=self.status,
+                reference=self.reference,
+                reason=self.reason,
+            ),
         )
+        return told.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 class CallbackBatch(BaseModel):

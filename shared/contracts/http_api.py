@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from shared.contracts.examples import CALLBACK_ENDPOINT_EXAMPLE, NOTIFICATION_EXAMPLE
 from shared.contracts.field_types import (
     BodyText,
     ChannelName,
@@ -129,6 +130,8 @@ class ContentModel(Inbound):
 class SubmitNotification(Inbound):
     """One notification to one recipient."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [NOTIFICATION_EXAMPLE]})
+
     recipient: RecipientModel
     channels: Annotated[list[ChannelName], Field(min_length=1, max_length=8)]
     template: TemplateModel | None = None
@@ -152,13 +155,19 @@ class SubmitNotification(Inbound):
 class SubmitBatch(BaseModel):
     """The envelope of a batch; the items are validated one by one, so that one bad item refuses only itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"notifications": [NOTIFICATION_EXAMPLE]}]},
+    )
 
     notifications: Annotated[list[JsonValue], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
 
 class RegisterCallbackEndpoint(Inbound):
     """Where a consumer wants to be called, and about what."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CALLBACK_ENDPOINT_EXAMPLE]})
 
     url: Annotated[str, plain(2048)]
     statuses: Annotated[list[Literal["SENT", "DELIVERED", "FAILED", "BOUNCED"]], Field(min_length=1, max_length=8)]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from shared.domain.errors import (
     CnsError,
     Conflict,
@@ -33,6 +35,38 @@ _TABLE: dict[type[CnsError], tuple[int, str, str]] = {
 _FAULT = (500, "fault", "The service failed")
 
 Problem = dict[str, Any]
+
+
+class FieldProblem(BaseModel):
+    """One thing wrong with a request: where (RFC 6901 JSON pointer) and what."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """Why a request was refused (RFC 9457). ``type`` is stable and meant for programs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": _TYPE_BASE + "invalid-request",
+                    "title": "The request can't be accepted",
+                    "status": 422,
+                    "detail": "/recipient/email: is required for channel email",
+                    "errors": [{"pointer": "/recipient/email", "detail": "is required for channel email"}],
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    instance: str | None = None
+    errors: list[FieldProblem] | None = None
 
 
 def problem_of(error: Exception, instance: str | None = None) -> Problem:

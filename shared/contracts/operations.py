@@ -1,0 +1,246 @@
+"""Every operation of the HTTP API, as data: what it takes, what it answers, and which role it asks for.
+
+The OpenAPI document (openapi.py) is made from this table and the models. A test compares it with the functions that are
+registered, so that neither has an operation the other has not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.contracts import http_api
+from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
+
+Schema = Mapping[str, Any]
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter; ``place`` is path, query or header."""
+
+    name: str
+    place: str
+    description: str
+    schema: Schema = field(default_factory=lambda: {"type": "string"})
+
+    def to_openapi(self) -> dict[str, Any]:
+        """The parameter object."""
+        return {
+            "name": self.name,
+            "in": self.place,
+            "description": self.description,
+            "required": self.place == "path",
+            "schema": dict(self.schema),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One status an operation may answer when nothing is wrong."""
+
+    description: str
+    model: type[BaseModel] | Schema | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path.
+
+    Attributes:
+        function: the name of the function that serves it, and the operation's id.
+        path: without the prefix ``/api``.
+        role: the app role the caller needs; None where a signature is the credential, or none is needed.
+        problems: the statuses it may refuse with, beside 500, which any may.
+    """
+
+    function: str
+    method: str
+    path: str
+    summary: str
+    role: str | None
+    answers: Mapping[int, Answer]
+    problems: tuple[int, ...] = ()
+    request: type[BaseModel] | Schema | None = None
+    parameters: tuple[Parameter, ...] = ()
+    tag: str = "Notifications"
+
+
+_TRACKING_ID = Parameter("trackingId", "path", "The tracking id of the answer to the submission (a ULID).")
+_ENDPOINT_ID = Parameter("id", "path", "The endpoint's id, as it was answered when it was registered.")
+_IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    "Makes a repeat of the request harmless for 24 hours; `X-Idempotency-Key` is an alias.",
+    {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH},
+)
+_PREFER = Parameter(
+    "Prefer",
+    "header",
+    f"`wait=n` waits up to n seconds (at most {int(MAX_WAIT.total_seconds())}) for the outcome (RFC 7240).",
+)
+_TRACEPARENT = Parameter("traceparent", "header", "W3C trace context; what is malformed is ignored.")
+_RETRY_SAFELY = "Set when the answer is the stored one of an earlier request with the same key."
+_REPLAYED = {"Idempotency-Replayed": _RETRY_SAFELY}
+_LOCATION = {"Location": "Where the resource is."}
+
+_HEALTH: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+_ENDPOINTS: Schema = {
+    "type": "object",
+    "properties": {"endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/CallbackEndpointView"}}},
+    "required": ["endpoints"],
+}
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "submit_notification",
+        "POST",
+        "/v1/notifications",
+        "Submit one notification",
+        "Notifications.Send",
+        {
+            202: Answer("Accepted: it will not be lost.", http_api.AcceptedView, _LOCATION | _REPLAYED),
+            200: Answer(
+                "The outcome, when it was waited for and known in time.",
+                http_api.NotificationView,
+                _LOCATION | {"Preference-Applied": "`wait`"},
+            ),
+        },
+        (400, 401, 403, 409, 413, 422, 503),
+        http_api.SubmitNotification,
+        (_IDEMPOTENCY_KEY, _PREFER, _TRACEPARENT),
+    ),
+    Operation(
+        "submit_batch",
+        "POST",
+        "/v1/notifications/batch",
+        "Submit up to 1,000 notifications",
+        "Notifications.Send",
+        {
+            202: Answer("Every item was accepted.", http_api.BatchView, _REPLAYED),
+            207: Answer("Some items were refused; each says why.", http_api.BatchView, _REPLAYED),
+        },
+        (400, 401, 403, 409, 413, 422, 503),
+        http_api.SubmitBatch,
+        (_IDEMPOTENCY_KEY, _TRACEPARENT),
+    ),
+    Operation(
+        "read_notification",
+        "GET",
+        "/v1/notifications/{trackingId}",
+        "Read a notification's status, with deliveries, attempts and history",
+        "Notifications.Read",
+        {200: Answer("The notification as it stands.", http_api.NotificationView)},
+        (401, 403, 404, 503),
+        parameters=(_TRACKING_ID,),
+    ),
+    Operation(
+        "receive_receipts",
+        "POST",
+        "/v1/receipts/{provider}",
+        "Take a provider's receipts",
+        None,
+        {204: Answer("Taken.")},
+        (400, 401, 404, 503),
+        {"description": "As the provider documents it; its signature is the credential."},
+        (Parameter("provider", "path", "The provider's name."),),
+        tag="Receipts",
+    ),
+    Operation(
+        "register_callback_endpoint",
+        "POST",
+        "/v1/callback-endpoints",
+        "Register where callbacks go",
+        "Notifications.Send",
+        {201: Answer("Registered; the secret is shown this once.", http_api.CallbackEndpointView, _LOCATION)},
+        (401, 403, 422, 503),
+        http_api.RegisterCallbackEndpoint,
+        tag="Callback endpoints",
+    ),
+    Operation(
+        "list_callback_endpoints",
+        "GET",
+        "/v1/callback-endpoints",
+        "List the caller's callback endpoints",
+        "Notifications.Read",
+        {200: Answer("The endpoints, without their secrets.", _ENDPOINTS)},
+        (401, 403, 503),
+        tag="Callback endpoints",
+    ),
+    Operation(
+        "read_callback_endpoint",
+        "GET",
+        "/v1/callback-endpoints/{id}",
+        "Read one callback endpoint",
+        "Notifications.Read",
+        {200: Answer("The endpoint, without its secret.", http_api.CallbackEndpointView)},
+        (401, 403, 404, 503),
+        parameters=(_ENDPOINT_ID,),
+        tag="Callback endpoints",
+    ),
+    Operation(
+        "replace_callback_endpoint",
+        "PUT",
+        "/v1/callback-endpoints/{id}",
+        "Change a callback endpoint's URL and statuses; enables it again",
+        "Notifications.Send",
+        {200: Answer("The endpoint as it is now.", http_api.CallbackEndpointView)},
+        (401, 403, 404, 422, 503),
+        http_api.RegisterCallbackEndpoint,
+        (_ENDPOINT_ID,),
+        tag="Callback endpoints",
+    ),
+    Operation(
+        "remove_callback_endpoint",
+        "DELETE",
+        "/v1/callback-endpoints/{id}",
+        "Remove a callback endpoint",
+        "Notifications.Send",
+        {204: Answer("It is gone.")},
+        (401, 403, 404, 503),
+        parameters=(_ENDPOINT_ID,),
+        tag="Callback endpoints",
+    ),
+    Operation(
+        "live",
+        "GET",
+        "/health/live",
+        "Whether the process answers",
+        None,
+        {200: Answer("It does.", _HEALTH)},
+        tag="Health",
+    ),
+    Operation(
+        "ready",
+        "GET",
+        "/health/ready",
+        "Whether notifications can be accepted",
+        None,
+        {200: Answer("They can.", _HEALTH)},
+        (503,),
+        tag="Health",
+    ),
+    Operation(
+        "read_openapi",
+        "GET",
+        "/openapi.json",
+        "This document",
+        None,
+        {200: Answer("The OpenAPI 3.1 document.", {"type": "object"})},
+        tag="Contract",
+    ),
+    Operation(
+        "read_reference",
+        "GET",
+        "/reference",
+        "This document, for people",
+        None,
+        {200: Answer("A page.", {"type": "string"}, media_type="text/html")},
+        tag="Contract",
+    ),
+)
