@@ -14,6 +14,7 @@ from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, Trackin
 from shared.domain.notification import JsonValue, Notification
 from shared.domain.outcome import Claimed, NotClaimed, Nudge, Outcome, StatusChange
 from shared.domain.receipt import Receipt
+from shared.domain.tenant_policy import PolicyVersion, TenantPolicy
 
 
 class Clock(Protocol):
@@ -179,6 +180,22 @@ class NotificationStore(Protocol):
 
     async def ping(self) -> None:
         """Nothing, when the store answers."""
+        ...
+
+
+class TenantPolicies(Protocol):
+    """``tenant-policies``: what operators decided for each tenant."""
+
+    async def find(self, tenant: TenantId) -> TenantPolicy:
+        """The tenant's policy, at most half a minute old. Never fails: what was last known, else assumed defaults."""
+        ...
+
+    async def read(self, tenant: TenantId) -> PolicyVersion:
+        """The policy as it is stored, or the defaults where none is. Raises StoreUnavailable."""
+        ...
+
+    async def replace(self, tenant: TenantId, policy: TenantPolicy, version: str) -> PolicyVersion:
+        """The policy, stored in place of ``version``. Raises VersionChanged, StoreUnavailable."""
         ...
 
 

@@ -25,6 +25,7 @@ ROLES = (
     "DeadLetters.Replay",
     "Privacy.Erase",
     "Operations.Read",
+    "Operations.Write",
 )
 """App roles the API knows; a demo token carries all of them unless roles are asked for."""
 
@@ -32,5 +33,5 @@ ROLES_OF_CLIENT: dict[str, tuple[str, ...]] = {
     "demo": ROLES,
     "orders": ("Notifications.Send", "Notifications.Read"),
     "marketing": ("Notifications.Send", "Notifications.Read", "Preferences.Write", "Templates.Admin"),
-    "operator": ("DeadLetters.Replay", "Privacy.Erase", "Operations.Read"),
+    "operator": ("DeadLetters.Replay", "Privacy.Erase", "Operations.Read", "Operations.Write"),
 }

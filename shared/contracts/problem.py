@@ -15,6 +15,7 @@ from shared.domain.errors import (
     NotFound,
     ReceiptNotAuthentic,
     StoreUnavailable,
+    VersionChanged,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -27,6 +28,7 @@ _TABLE: dict[type[CnsError], tuple[int, str, str]] = {
     NotAuthorised: (403, "not-authorised", "The caller may not do this"),
     NotFound: (404, "not-found", "There is no such resource"),
     Conflict: (409, "in-progress", "Another request is working on this"),
+    VersionChanged: (412, "version-changed", "The resource was changed after it was read"),
     KeyReused: (422, "idempotency-key-reused", "The idempotency key was used with another body"),
     DestinationRefused: (422, "destination-refused", "The destination is not one this service connects to"),
     StoreUnavailable: (503, "unavailable", "The service can't take the request now; repeat it later"),

@@ -8,6 +8,7 @@ A class exists only where some caller acts on it differently::
     ├── NotAuthorised            the credential lacks the role                       (403)
     ├── NotFound                 no such thing in the caller's tenant                (404)
     ├── Conflict                 someone else changed it, or it is being worked on   (409)
+    ├── VersionChanged           the resource is no longer what the caller read      (412)
     ├── KeyReused                idempotency key used before with another body       (422)
     ├── StoreUnavailable         the tracking store did not take the write           (503)
     ├── PublishFailed            the broker did not take the message                 (redeliver, or sweep)
@@ -65,6 +66,10 @@ class Conflict(CnsError):
     def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class VersionChanged(CnsError):
+    """The resource was changed after the caller read it; who reads it again may decide again."""
 
 
 class KeyReused(CnsError):

@@ -18,6 +18,7 @@ from shared.ports import (
     ReceiptSource,
     Renderer,
     TemplateCatalogue,
+    TenantPolicies,
     TokenVerifier,
 )
 
@@ -55,6 +56,7 @@ class Services:
     clock: Clock
     notifications: NotificationStore
     callback_endpoints: CallbackEndpointStore
+    policies: TenantPolicies
     publisher: Publisher
     templates: TemplateCatalogue
     renderer: Renderer

@@ -23,6 +23,7 @@ from tests.fakes.in_memory_cosmos import InMemoryDatabase
 from tests.fakes.orchestrations import FakeOrchestrations
 from tests.fakes.recording_publisher import RecordingPublisher
 from tests.fakes.steps import StepsThrough
+from tests.fakes.tenant_policies import FakeTenantPolicies
 
 TENANT = TenantId("shop")
 CALLER = Caller(TENANT, "shop", frozenset({"Notifications.Send", "Notifications.Read"}))
@@ -59,6 +60,7 @@ class World:
     database: InMemoryDatabase = field(default_factory=InMemoryDatabase)
     publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
     endpoints: InMemoryEndpointStore = field(default_factory=InMemoryEndpointStore)
+    policies: FakeTenantPolicies = field(default_factory=FakeTenantPolicies)
     callback_client: FakeCallbackClient = field(default_factory=FakeCallbackClient)
     orchestrations: FakeOrchestrations = field(default_factory=FakeOrchestrations)
     providers: dict[str, FakeReceiptSource] = field(
@@ -78,6 +80,7 @@ class World:
             clock=self.clock,
             notifications=CosmosNotificationStore(self.database, self.clock),  # type: ignore[arg-type]
             callback_endpoints=self.endpoints,
+            policies=self.policies,
             publisher=self.publisher,
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),
