@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from shared.domain.tenant_policy import Mode, TenantPolicy
@@ -32,7 +34,7 @@ def test_a_share_is_about_that_share(percent: int) -> None:
 def test_a_larger_share_takes_nobody_away() -> None:
     shares = [_live(TenantPolicy(live_percent=percent)) for percent in range(0, 101, 10)]
 
-    assert all(smaller <= larger for smaller, larger in zip(shares, shares[1:], strict=False))
+    assert all(smaller <= larger for smaller, larger in itertools.pairwise(shares))
 
 
 def test_the_same_customers_of_another_tenant_are_not_chosen_alike() -> None:
