@@ -14,6 +14,7 @@ from functions import (
     recover,
     submit,
     track,
+    unknown_route,
 )
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)  # callers are authenticated in functions/http_edge.py
@@ -29,3 +30,4 @@ app.register_functions(callback_endpoints.blueprint)
 app.register_functions(recover.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(contract.blueprint)
+app.register_functions(unknown_route.blueprint)

@@ -18,6 +18,7 @@ from shared.domain.errors import (
     Conflict,
     FieldError,
     InvalidSubmission,
+    MethodNotAllowed,
     NotAuthenticated,
     NotAuthorised,
     PublishFailed,
@@ -60,6 +61,8 @@ def _problem(error: Exception) -> func.HttpResponse:
         headers["Retry-After"] = str(int(_STORE_RETRY_AFTER.total_seconds()))
     if isinstance(error, Conflict):
         headers["Retry-After"] = str(max(1, int(error.retry_after.total_seconds())))
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.methods)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return func.HttpResponse(json.dumps(problem), status_code=problem["status"], mimetype=CONTENT_TYPE, headers=headers)

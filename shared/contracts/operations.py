@@ -244,3 +244,15 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Contract",
     ),
 )
+
+
+def methods_of(path: str) -> tuple[str, ...]:
+    """The methods that ``path`` has, in the order of the table; none when it is no path of ours."""
+    parts = path.rstrip("/").split("/")
+    return tuple(dict.fromkeys(each.method for each in OPERATIONS if _fits(each.path.split("/"), parts)))
+
+
+def _fits(template: list[str], parts: list[str]) -> bool:
+    return len(template) == len(parts) and all(
+        (wanted.startswith("{") and part) or wanted == part for wanted, part in zip(template, parts, strict=True)
+    )

@@ -7,6 +7,7 @@ A class exists only where some caller acts on it differently::
     ├── NotAuthenticated         no, or no acceptable, credential                    (401)
     ├── NotAuthorised            the credential lacks the role                       (403)
     ├── NotFound                 no such thing in the caller's tenant                (404)
+    ├── MethodNotAllowed         the resource has other methods                      (405, with Allow)
     ├── Conflict                 someone else changed it, or it is being worked on   (409)
     ├── VersionChanged           the resource is no longer what the caller read      (412)
     ├── KeyReused                idempotency key used before with another body       (422)
@@ -58,6 +59,14 @@ class NotAuthorised(CnsError):
 
 class NotFound(CnsError):
     """There is no such resource in the caller's tenant."""
+
+
+class MethodNotAllowed(CnsError):
+    """The resource is there and doesn't take this method; ``methods`` are those it takes."""
+
+    def __init__(self, methods: tuple[str, ...]) -> None:
+        super().__init__(f"the methods are {', '.join(methods)}")
+        self.methods = methods
 
 
 class Conflict(CnsError):

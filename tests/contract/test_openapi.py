@@ -23,7 +23,7 @@ def _routes() -> dict[str, tuple[str, str]]:
     routes = {}
     for name, function in registered_functions().items():
         trigger = function.get_trigger().get_dict_repr()
-        if trigger["type"] == "httpTrigger":
+        if trigger["type"] == "httpTrigger" and name != "unknown_route":
             (method,) = (getattr(each, "value", each) for each in trigger["methods"])
             routes[name] = (method, "/" + trigger["route"])
     return routes

@@ -166,11 +166,22 @@ async def test_batch_of_none_or_too_many_is_refused(client: Client, count: int) 
     assert answer.json["errors"][0]["pointer"] == "/notifications"
 
 
-async def test_other_paths_answer_problems_or_404(client: Client) -> None:
-    assert (await client.call("GET", "/notifications/01ARZ3NDEKTSV4RRFFQ69G5FAV")).status == 404
-    assert (await client.call("GET", "/notifications/not-an-id")).status == 404
-    assert (await client.call("GET", "/callback-endpoints/nothing")).status == 404
-    assert (await client.call("POST", "/receipts/nobody", data=b"[]")).status == 404
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/notifications/01ARZ3NDEKTSV4RRFFQ69G5FAV", 404),
+        ("GET", "/notifications/not-an-id", 404),
+        ("GET", "/callback-endpoints/nothing", 404),
+        ("POST", "/receipts/nobody", 404),
+        ("GET", "/nothing", 404),
+        ("PATCH", "/notifications/batch", 405),
+    ],
+)
+async def test_other_paths_are_refused_with_a_problem(client: Client, method: str, path: str, status: int) -> None:
+    answer = await client.call(method, path, data=b"[]")
+
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("header", ["", "Bearer nonsense", "Basic dXNlcjpwYXNz", "Bearer a.b.c"])
