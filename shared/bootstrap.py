@@ -20,6 +20,7 @@ from shared.adapters.entra_tokens import EntraTokens
 from shared.adapters.guarded_destinations import GuardedClient, check_url
 from shared.adapters.http_client import AiohttpClient
 from shared.adapters.jinja_renderer import JinjaRenderer
+from shared.adapters.price_file import read_prices
 from shared.adapters.secret_box import SecretBox
 from shared.adapters.service_bus_publisher import ServiceBusPublisher
 from shared.pipeline.provider_limits import ProviderLimits
@@ -86,6 +87,7 @@ def build_services(settings: Settings) -> Services:
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
         bucket_secret=settings.bucket_secret,
         limits=ProviderLimits(CosmosLeases(database), _call_limits(providers, settings)),
+        prices=read_prices(settings.price_file),
         patience=settings.patience,
     )
 

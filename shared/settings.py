@@ -7,9 +7,11 @@ docs/providers.md), so that a new provider is one file.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from shared.adapters.cosmos_client import CosmosSettings
 from shared.adapters.entra_tokens import EntraSettings
+from shared.adapters.price_file import BUILT_IN
 from shared.adapters.service_bus_publisher import ServiceBusSettings
 from shared.pipeline.services import Patience
 
@@ -23,6 +25,7 @@ class Settings:
     identity: EntraSettings
     allow_http_destinations: bool
     patience: Patience
+    price_file: Path
     bucket_secret: bytes = field(repr=False)
     callback_secrets_key: str = field(repr=False)
     raw: Mapping[str, str] = field(repr=False)
@@ -58,6 +61,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             claim=_seconds(environment, "CLAIM_PATIENCE_SECONDS", default.claim),
             in_doubt=_seconds(environment, "IN_DOUBT_PATIENCE_SECONDS", default.in_doubt),
         ),
+        price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
         bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
         callback_secrets_key=_required(environment, "CALLBACK_SECRETS_KEY"),
         raw=environment,

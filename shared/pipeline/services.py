@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from shared.domain.prices import PriceBook
 from shared.pipeline.bulkhead import Bulkhead
 from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.recently import Recently
@@ -67,6 +68,7 @@ class Services:
     check_destination: Callable[[str], None]
     bucket_secret: bytes = field(repr=False)
     limits: ProviderLimits | None = None
+    prices: PriceBook = field(default_factory=PriceBook)
     patience: Patience = field(default_factory=Patience)
     bulkhead: Bulkhead = field(default_factory=Bulkhead)
     busy_endpoints: Counter[str] = field(default_factory=Counter)
