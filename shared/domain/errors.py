@@ -17,7 +17,7 @@ A class exists only where some caller acts on it differently::
     ├── ProviderError            one provider call did not succeed
     │   ├── Transient            try again later
     │   ├── Throttled            the provider asks us to slow down; pacing, not failure
-    │   ├── Rejected             this message will never be accepted
+    │   ├── Rejected             this message will never be accepted (``elsewhere``: not by this provider)
     │   ├── Misconfigured        our account or settings are wrong; no message will be accepted
     │   └── InDoubt              the provider may have accepted; the answer was never seen
     ├── TemplateUnusable         the template can't be rendered with this data
@@ -115,7 +115,11 @@ class Throttled(ProviderError):
 
 
 class Rejected(ProviderError):
-    """The provider will never take this message."""
+    """The provider will never take this message; ``elsewhere``: another provider may, since only this one can't."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta | None = None, elsewhere: bool = False) -> None:
+        super().__init__(reason, retry_after=retry_after)
+        self.elsewhere = elsewhere
 
 
 class Misconfigured(ProviderError):

@@ -2,8 +2,8 @@
 
 Every delivery without an outcome carries a wake-up time. When it has passed, the sweeper looks at where the delivery
 stands: never published → publish; planned retry forgotten → publish; claim holder dead → in doubt; in doubt for too
-long → the category's policy. Each move is a conditional patch on what the sweeper saw, so any number of sweepers may
-run at once.
+long → what its provider knows (in_doubt.py), else the category's policy. Each move is a conditional patch on what the
+sweeper saw, so any number of sweepers may run at once.
 """
 
 import logging
@@ -15,12 +15,14 @@ from datetime import datetime, timedelta
 from shared.channels import CHANNELS
 from shared.domain.chunk import MAX_CHUNK_DELIVERIES, Chunk, ChunkItem
 from shared.domain.identifiers import PartitionKey
+from shared.domain.look_up import Finding, GivenUp, NotTaken, Taken
 from shared.domain.notification import Category, Delivery, Lane, Notification
 from shared.domain.outcome import Nudge
 from shared.domain.status import DeliveryStatus
 from shared.domain.verdict import EXHAUSTED, burned
 from shared.pipeline.announce import publish_chunks
 from shared.pipeline.dead_letters import dead_letter
+from shared.pipeline.in_doubt import Findings, find_in_doubt
 from shared.pipeline.services import Services
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,8 @@ async def sweep(services: Services) -> int:
     moved = 0
     for _ in range(MAX_ROUNDS):
         overdue = await services.notifications.overdue(services.clock.now(), SWEEP_LIMIT)
-        moves = [move for notification in overdue for move in _moves(notification, services)]
+        findings = await find_in_doubt(overdue, services)
+        moves = [move for notification in overdue for move in _moves(notification, findings, services)]
         made = await _make(moves, services)
         moved += made
         if len(overdue) < SWEEP_LIMIT or made == 0:
@@ -58,16 +61,18 @@ async def sweep(services: Services) -> int:
     return moved
 
 
-def _moves(notification: Notification, services: Services) -> list[_Move]:
+def _moves(notification: Notification, findings: Findings, services: Services) -> list[_Move]:
     now = services.clock.now()
     return [
-        _move(notification, delivery, now, services)
+        _move(notification, delivery, findings.get((notification.tracking_id, delivery.channel)), now, services)
         for delivery in notification.deliveries.values()
         if delivery.wake_at and delivery.wake_at <= now
     ]
 
 
-def _move(notification: Notification, delivery: Delivery, now: datetime, services: Services) -> _Move:
+def _move(
+    notification: Notification, delivery: Delivery, finding: Finding | None, now: datetime, services: Services
+) -> _Move:
     patience = services.patience
     status, wake_at, publish_attempt, reason = delivery.status, None, None, None
     if delivery.status in _TO_PUBLISH:
@@ -76,12 +81,17 @@ def _move(notification: Notification, delivery: Delivery, now: datetime, service
         publish_attempt = delivery.attempt + 1
     elif delivery.status is DeliveryStatus.SENDING:
         status, wake_at, reason = DeliveryStatus.IN_DOUBT, now + patience.in_doubt, "claim_holder_lost"
-    elif not RESEND_WHEN_IN_DOUBT[notification.category]:
+    elif isinstance(finding, Taken):
+        status, reason = DeliveryStatus.SENT, "found_at_provider"
+    elif isinstance(finding, GivenUp):
+        status, reason = DeliveryStatus.FAILED, finding.reason
+    elif not isinstance(finding, NotTaken) and not RESEND_WHEN_IN_DOUBT[notification.category]:
         status, reason = DeliveryStatus.FAILED, "dropped_in_doubt"
     elif burned(delivery.attempts) >= CHANNELS[delivery.channel].max_attempts:
         status, reason = DeliveryStatus.FAILED, EXHAUSTED
     else:
-        status, wake_at, reason = DeliveryStatus.RETRYING, now + patience.publish, "resent_in_doubt"
+        status, wake_at = DeliveryStatus.RETRYING, now + patience.publish
+        reason = "not_taken" if isinstance(finding, NotTaken) else "resent_in_doubt"
         publish_attempt = delivery.attempt + 1
     nudge = Nudge(
         tracking_id=notification.tracking_id,
