@@ -13,6 +13,7 @@ from functions import (
     receipts,
     recover,
     submit,
+    tenant_policies,
     track,
     unknown_route,
 )
@@ -27,6 +28,7 @@ app.register_functions(track.blueprint)
 app.register_functions(callbacks.blueprint)
 app.register_functions(notifications.blueprint)
 app.register_functions(callback_endpoints.blueprint)
+app.register_functions(tenant_policies.blueprint)
 app.register_functions(recover.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(contract.blueprint)

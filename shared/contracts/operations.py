@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.contracts import http_api
+from shared.contracts import http_api, tenant_policy_api
 from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
 
 Schema = Mapping[str, Any]
@@ -73,6 +73,8 @@ class Operation:
 
 _TRACKING_ID = Parameter("trackingId", "path", "The tracking id of the answer to the submission (a ULID).")
 _ENDPOINT_ID = Parameter("id", "path", "The endpoint's id, as it was answered when it was registered.")
+_TENANT = Parameter("tenant", "path", "The tenant, which is the calling application's id.")
+_IF_MATCH = Parameter("If-Match", "header", "The ETag of the version that is replaced; required.")
 _IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
@@ -88,6 +90,7 @@ _TRACEPARENT = Parameter("traceparent", "header", "W3C trace context; what is ma
 _RETRY_SAFELY = "Set when the answer is the stored one of an earlier request with the same key."
 _REPLAYED = {"Idempotency-Replayed": _RETRY_SAFELY}
 _LOCATION = {"Location": "Where the resource is."}
+_ETAG = {"ETag": "The version, for If-Match."}
 
 _HEALTH: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 _ENDPOINTS: Schema = {
@@ -205,6 +208,29 @@ OPERATIONS: tuple[Operation, ...] = (
         (401, 403, 404, 503),
         parameters=(_ENDPOINT_ID,),
         tag="Callback endpoints",
+    ),
+    Operation(
+        "read_tenant_policy",
+        "GET",
+        "/v1/tenant-policies/{tenant}",
+        "Read what holds for a tenant",
+        "Operations.Read",
+        {200: Answer("The policy; defaults where nothing was decided.", tenant_policy_api.TenantPolicyView, _ETAG)},
+        (401, 403, 404, 503),
+        parameters=(_TENANT,),
+        tag="Operations",
+    ),
+    Operation(
+        "replace_tenant_policy",
+        "PUT",
+        "/v1/tenant-policies/{tenant}",
+        "Decide what holds for a tenant",
+        "Operations.Write",
+        {200: Answer("The policy that holds from now on.", tenant_policy_api.TenantPolicyView, _ETAG)},
+        (401, 403, 404, 412, 413, 422, 428, 503),
+        tenant_policy_api.ReplaceTenantPolicy,
+        (_TENANT, _IF_MATCH),
+        tag="Operations",
     ),
     Operation(
         "live",
