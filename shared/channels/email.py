@@ -2,7 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from typing import Annotated, Self
 
+from pydantic import model_validator
+
+from shared.contracts.field_types import BodyText, Inbound, Line, plain
 from shared.domain.address import EmailAddress
 from shared.domain.channel import AddressProblem, Channel, Recipient
 from shared.domain.content import Content, EmailContent
@@ -18,8 +22,26 @@ _MAILBOX = re.compile(
 )
 
 
+class EmailContentModel(Inbound):
+    """A literal email; nothing in it is interpreted."""
+
+    subject: Line
+    text: BodyText | None = None
+    html: BodyText | None = None
+
+    @model_validator(mode="after")
+    def _has_a_body(self) -> Self:
+        if self.text is None and self.html is None:
+            raise ValueError("needs text or html")
+        return self
+
+    def to_content(self) -> EmailContent:
+        """The email."""
+        return EmailContent(self.subject, self.text, self.html)
+
+
 def _address(recipient: Recipient) -> EmailAddress:
-    mailbox = recipient.email
+    mailbox = recipient.written.get("email")
     if mailbox is None:
         raise AddressProblem("/recipient/email", "is required for channel email")
     if (
@@ -50,7 +72,12 @@ EMAIL = Channel(
     max_attempts=6,
     parts=("email.subject.txt", "email.body.txt", "email.body.html"),
     required_parts=("email.subject.txt", "email.body.txt"),
+    recipient={"email": Annotated[str, plain(320)]},
     address=_address,
+    restore_address=EmailAddress.restored,
+    literal=EmailContentModel,
+    from_literal=EmailContentModel.to_content,
     compose=_compose,
+    restore_content=EmailContent.restored,
     refuses=_refuses,
 )

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from typing import Annotated
 
+from shared.contracts.field_types import Inbound, plain
 from shared.domain.address import PhoneNumber
 from shared.domain.channel import AddressProblem, Channel, Recipient
 from shared.domain.content import Content, SmsContent
@@ -12,12 +14,23 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # ITU-T E.164: at most 15 digits, cou
 MAX_CHARACTERS = 1600  # ten segments of a plain text; providers refuse longer bodies
 
 
+class SmsContentModel(Inbound):
+    """A literal SMS."""
+
+    text: Annotated[str, plain(MAX_CHARACTERS)]
+
+    def to_content(self) -> SmsContent:
+        """The SMS."""
+        return SmsContent(self.text)
+
+
 def _address(recipient: Recipient) -> PhoneNumber:
-    if recipient.phone is None:
+    number = recipient.written.get("phone")
+    if number is None:
         raise AddressProblem("/recipient/phone", "is required for channel sms")
-    if not _E164.fullmatch(recipient.phone):
+    if not _E164.fullmatch(number):
         raise AddressProblem("/recipient/phone", "is not an E.164 number such as +4915112345678")
-    return PhoneNumber(recipient.phone)
+    return PhoneNumber(number)
 
 
 def _compose(parts: Mapping[str, str], _template: str, _data: Mapping[str, JsonValue]) -> SmsContent:
@@ -35,7 +48,12 @@ SMS = Channel(
     max_attempts=5,
     parts=("sms.txt",),
     required_parts=("sms.txt",),
+    recipient={"phone": Annotated[str, plain(32)]},
     address=_address,
+    restore_address=PhoneNumber.restored,
+    literal=SmsContentModel,
+    from_literal=SmsContentModel.to_content,
     compose=_compose,
+    restore_content=SmsContent.restored,
     refuses=_refuses,
 )

@@ -1,6 +1,7 @@
 """The types of fields in requests: what may stand in a line, an id, a time, a piece of JSON.
 
-Unknown fields are refused, so that a misspelt option is an error and not a silent default.
+Channels declare their parts of a request with these, so nothing here knows a channel. Unknown fields are refused, so
+that a misspelt option is an error and not a silent default.
 """
 
 from collections.abc import Iterator
@@ -10,8 +11,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
-
-from shared.channels import CHANNELS
 
 _INTEGER_LIMIT = 2**63
 
@@ -50,12 +49,6 @@ def _numbers(value: JsonValue) -> Iterator[int | float]:
             yield from _numbers(part)
 
 
-def _known_channel(name: str) -> str:
-    if name not in CHANNELS:
-        raise ValueError(f"is not a channel; there are {', '.join(CHANNELS)}")
-    return name
-
-
 def plain(max_length: int) -> StringConstraints:
     """A text of 1 to ``max_length`` characters."""
     return StringConstraints(min_length=1, max_length=max_length)
@@ -63,7 +56,6 @@ def plain(max_length: int) -> StringConstraints:
 
 Label = Annotated[str, plain(128), AfterValidator(_without_control_characters)]
 MetadataValue = Annotated[str, plain(256), AfterValidator(_without_control_characters)]
-ChannelName = Annotated[str, AfterValidator(_known_channel)]
 TemplateId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]

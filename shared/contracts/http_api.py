@@ -4,21 +4,18 @@ Unknown fields are refused, so that a misspelt option is an error and not a sile
 not known.
 """
 
-import json
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
 
+from shared.channels import CHANNELS
 from shared.contracts.examples import CALLBACK_ENDPOINT_EXAMPLE, NOTIFICATION_EXAMPLE
 from shared.contracts.field_types import (
-    BodyText,
-    ChannelName,
     Inbound,
     Instant,
     JsonObject,
     Label,
-    Line,
     Locale,
     MetadataValue,
     Outbound,
@@ -26,47 +23,79 @@ from shared.contracts.field_types import (
     Version,
     plain,
 )
-from shared.domain.address import DeviceToken
 from shared.domain.channel import Recipient
-from shared.domain.content import Content, EmailContent, PushContent, SmsContent, WebhookContent
+from shared.domain.content import Content
 from shared.domain.notification import Category, Lane
 
 MAX_BODY_BYTES = 64 * 1024  # one notification
 MAX_BATCH_BODY_BYTES = 8 * 1024 * 1024  # a batch of 1,000
 MAX_BATCH_ITEMS = 1000  # S0-15
 MAX_DATA_BYTES = 32 * 1024  # the template data of one notification, as JSON
-MAX_DEVICES = 10
 MAX_METADATA_ENTRIES = 20
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 MAX_SCHEDULE_AHEAD = timedelta(days=365)
 MAX_WAIT = timedelta(seconds=30)
 
 
-class DeviceTokenModel(Inbound):
-    """One app installation."""
+def _known_channel(name: str) -> str:
+    if name not in CHANNELS:
+        raise ValueError(f"is not a channel; there are {', '.join(CHANNELS)}")
+    return name
 
-    platform: Literal["fcm", "apns"]
-    token: Annotated[str, plain(4096)]
+
+ChannelName = Annotated[str, AfterValidator(_known_channel)]
 
 
-class RecipientModel(Inbound):
-    """Whom to reach; each channel asked for needs its own address here."""
+def _recipient_fields() -> dict[str, Any]:
+    """Every field that a channel brings, once. Raises ValueError when two channels mean different things by one."""
+    fields: dict[str, Any] = {}
+    for channel in CHANNELS.values():
+        for name, kind in channel.recipient.items():
+            if fields.setdefault(name, kind) != kind:
+                raise ValueError(f"the recipient's field {name} has two types")
+    return fields
 
+
+_RECIPIENT_FIELDS = _recipient_fields()
+
+
+class _Recipient(Inbound):
     customer_id: Label | None = None
-    email: Annotated[str, plain(320)] | None = None
-    phone: Annotated[str, plain(32)] | None = None
-    device_tokens: Annotated[list[DeviceTokenModel], Field(max_length=MAX_DEVICES, default_factory=list)]
-    webhook_url: Annotated[str, plain(2048)] | None = None
 
     def to_domain(self) -> Recipient:
         """The recipient as the channels know it."""
-        return Recipient(
-            customer_id=self.customer_id,
-            email=self.email,
-            phone=self.phone,
-            device_tokens=tuple(DeviceToken(token.platform, token.token) for token in self.device_tokens),
-            webhook_url=self.webhook_url,
-        )
+        written = {name: value for name in _RECIPIENT_FIELDS if (value := getattr(self, name)) is not None}
+        return Recipient(self.customer_id, written)
+
+
+class _Content(Inbound):
+    def for_channel(self, channel: str) -> Content | None:
+        """The literal content for ``channel``; None when the request has none."""
+        literal = getattr(self, channel)
+        return None if literal is None else CHANNELS[channel].from_literal(literal)
+
+
+if TYPE_CHECKING:  # the fields come from the channels, which only a running program knows
+
+    class RecipientModel(_Recipient):
+        """Whom to reach; each channel asked for needs its own address here."""
+
+    class ContentModel(_Content):
+        """Literal content per channel, instead of a template."""
+
+else:
+    RecipientModel = create_model(
+        "RecipientModel",
+        __base__=_Recipient,
+        __doc__="Whom to reach; each channel asked for needs its own address here.",
+        **{name: (kind | None, None) for name, kind in _RECIPIENT_FIELDS.items()},
+    )
+    ContentModel = create_model(
+        "ContentModel",
+        __base__=_Content,
+        __doc__="Literal content per channel, instead of a template.",
+        **{channel.name: (channel.literal | None, None) for channel in CHANNELS.values()},
+    )
 
 
 class TemplateModel(Inbound):
@@ -75,56 +104,6 @@ class TemplateModel(Inbound):
     id: TemplateId
     version: Version | None = None
     locale: Locale | None = None
-
-
-class EmailContentModel(Inbound):
-    """A literal email; nothing in it is interpreted."""
-
-    subject: Line
-    text: BodyText | None = None
-    html: BodyText | None = None
-
-    @model_validator(mode="after")
-    def _has_a_body(self) -> Self:
-        if self.text is None and self.html is None:
-            raise ValueError("needs text or html")
-        return self
-
-
-class SmsContentModel(Inbound):
-    """A literal SMS."""
-
-    text: Annotated[str, plain(1600)]
-
-
-class PushContentModel(Inbound):
-    """A literal push notification."""
-
-    title: Line
-    body: Annotated[str, plain(2000)]
-    data: Annotated[dict[Label, MetadataValue], Field(default_factory=dict)]
-
-
-class ContentModel(Inbound):
-    """Literal content per channel, instead of a template."""
-
-    email: EmailContentModel | None = None
-    sms: SmsContentModel | None = None
-    push: PushContentModel | None = None
-    webhook: JsonObject | None = None
-
-    def for_channel(self, channel: str) -> Content | None:
-        """The literal content for ``channel``; None when the request has none."""
-        match channel:
-            case "email" if self.email:
-                return EmailContent(self.email.subject, self.email.text, self.email.html)
-            case "sms" if self.sms:
-                return SmsContent(self.sms.text)
-            case "push" if self.push:
-                return PushContent(self.push.title, self.push.body, self.push.data)
-            case "webhook" if self.webhook is not None:
-                return WebhookContent(json.dumps(self.webhook, ensure_ascii=False, separators=(",", ":")))
-        return None
 
 
 class SubmitNotification(Inbound):

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from shared.domain.address import Address, Devices, DeviceToken, EmailAddress, PhoneNumber, WebhookUrl
-from shared.domain.content import Content, EmailContent, PushContent, SmsContent, WebhookContent
+from shared.channels import CHANNELS
+from shared.domain.address import UnreadAddress
+from shared.domain.content import UnreadContent
 from shared.domain.idempotency import KeyRecord
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
 from shared.domain.notification import (
@@ -38,53 +39,6 @@ def stamp(instant: datetime | None) -> str | None:
 
 def _instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _address_document(address: Address) -> Document:
-    match address:
-        case EmailAddress(mailbox):
-            return {"email": mailbox}
-        case PhoneNumber(number):
-            return {"phone": number}
-        case Devices(tokens):
-            return {"devices": [{"platform": token.platform, "token": token.token} for token in tokens]}
-        case WebhookUrl(url):
-            return {"url": url}
-
-
-def _address(document: Document) -> Address:
-    if "email" in document:
-        return EmailAddress(document["email"])
-    if "phone" in document:
-        return PhoneNumber(document["phone"])
-    if "devices" in document:
-        return Devices(tuple(DeviceToken(token["platform"], token["token"]) for token in document["devices"]))
-    return WebhookUrl(document["url"])
-
-
-def _content_document(content: Content | None) -> Document | None:
-    match content:
-        case EmailContent(subject, text, html):
-            return {"subject": subject, "text": text, "html": html}
-        case SmsContent(text):
-            return {"sms": text}
-        case PushContent(title, body, data):
-            return {"title": title, "body": body, "data": dict(data)}
-        case WebhookContent(body):
-            return {"json": body}
-    return None
-
-
-def _content(document: Document | None) -> Content | None:
-    if document is None:
-        return None
-    if "subject" in document:
-        return EmailContent(document["subject"], document["text"], document["html"])
-    if "sms" in document:
-        return SmsContent(document["sms"])
-    if "title" in document:
-        return PushContent(document["title"], document["body"], document["data"])
-    return WebhookContent(document["json"])
 
 
 def attempt_document(attempt: Attempt) -> Document:
@@ -140,23 +94,28 @@ def _history_entry(document: Document) -> HistoryEntry:
 def _delivery_document(delivery: Delivery) -> Document:
     return _present(
         status=delivery.status.value,
-        address=_address_document(delivery.address),
+        address=delivery.address.stored(),
         wakeAt=stamp(delivery.wake_at),
         dueAt=stamp(delivery.due_at),
-        content=_content_document(delivery.content),
+        content=delivery.content.stored() if delivery.content else None,
         attempt=delivery.attempt,
         attempts=[attempt_document(attempt) for attempt in delivery.attempts],
     )
 
 
 def _delivery(channel: str, document: Document) -> Delivery:
+    # A channel that another version of the service has, during a deployment or after one was taken back, is kept as is.
+    known = CHANNELS.get(channel)
+    restore_address = known.restore_address if known else UnreadAddress
+    restore_content = known.restore_content if known else UnreadContent
+    content = document.get("content")
     return Delivery(
         channel=channel,
         status=DeliveryStatus(document["status"]),
-        address=_address(document["address"]),
+        address=restore_address(document["address"]),
         wake_at=_instant(document.get("wakeAt")),
         due_at=_instant(document.get("dueAt")),
-        content=_content(document.get("content")),
+        content=None if content is None else restore_content(content),
         attempt=document["attempt"],
         claim_id=document.get("claimId"),
         claimed_at=_instant(document.get("claimedAt")),

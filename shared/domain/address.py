@@ -1,23 +1,62 @@
-"""Where a customer is reached: one address per channel, already checked for its form."""
+"""Where a customer is reached: one address per channel, already checked for its form.
 
+A channel declares its kind of address (shared/channels); the kinds that several may share are here. Each kind knows
+how it is stored, so that a new one needs no change outside the channel's file.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Platform = Literal["fcm", "apns"]
 
 
+class Address(ABC):
+    """Base of all kinds of addresses; a kind is a frozen dataclass."""
+
+    __slots__ = ()
+
+    @property
+    def destination(self) -> str | None:
+        """The URL that the consumer or customer wrote, which accept must have checked; None when there is none."""
+        return None
+
+    @abstractmethod
+    def stored(self) -> dict[str, Any]:
+        """The address as JSON, for the store; the channel's ``restore_address`` reads it back."""
+
+
 @dataclass(frozen=True, slots=True)
-class EmailAddress:
+class EmailAddress(Address):
     """A mailbox (RFC 5321 local-part@domain)."""
 
     mailbox: str
 
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"email": self.mailbox}
+
+    @classmethod
+    def restored(cls, document: Mapping[str, Any]) -> "EmailAddress":
+        """What ``stored`` gave."""
+        return cls(document["email"])
+
 
 @dataclass(frozen=True, slots=True)
-class PhoneNumber:
+class PhoneNumber(Address):
     """A telephone number in E.164 form, with its plus sign."""
 
     e164: str
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"phone": self.e164}
+
+    @classmethod
+    def restored(cls, document: Mapping[str, Any]) -> "PhoneNumber":
+        """What ``stored`` gave."""
+        return cls(document["phone"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +68,48 @@ class DeviceToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Devices:
+class Devices(Address):
     """The app installations of one customer; all of them are addressed by one push delivery."""
 
     tokens: tuple[DeviceToken, ...]
 
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"devices": [{"platform": token.platform, "token": token.token} for token in self.tokens]}
+
+    @classmethod
+    def restored(cls, document: Mapping[str, Any]) -> "Devices":
+        """What ``stored`` gave."""
+        return cls(tuple(DeviceToken(token["platform"], token["token"]) for token in document["devices"]))
+
 
 @dataclass(frozen=True, slots=True)
-class WebhookUrl:
+class WebhookUrl(Address):
     """The recipient's own HTTP endpoint."""
 
     url: str
 
+    @property
+    def destination(self) -> str | None:
+        """The endpoint itself."""
+        return self.url
 
-Address = EmailAddress | PhoneNumber | Devices | WebhookUrl
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"url": self.url}
+
+    @classmethod
+    def restored(cls, document: Mapping[str, Any]) -> "WebhookUrl":
+        """What ``stored`` gave."""
+        return cls(document["url"])
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadAddress(Address):
+    """The address of a channel that this version of the service doesn't have; it is kept as it was found."""
+
+    document: Mapping[str, Any]
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return dict(self.document)

@@ -10,7 +10,6 @@ import orjson
 
 from shared.channels import CHANNELS
 from shared.contracts.http_api import MAX_DATA_BYTES, MAX_SCHEDULE_AHEAD, SubmitNotification
-from shared.domain.address import WebhookUrl
 from shared.domain.channel import AddressProblem, Channel
 from shared.domain.content import Content
 from shared.domain.errors import DestinationRefused, FieldError, InvalidSubmission
@@ -94,12 +93,12 @@ def _delivery(  # noqa: PLR0917 - one place, every fact
         _refuse(FieldError(f"/channels/{index}", f"channel {channel.name} is not enabled"))
     try:
         address = channel.address(request.recipient.to_domain())
-        if isinstance(address, WebhookUrl):
-            services.check_destination(address.url)
+        if address.destination is not None:
+            services.check_destination(address.destination)
     except AddressProblem as problem:
         _refuse(FieldError(problem.pointer, problem.detail))
     except DestinationRefused as problem:
-        _refuse(FieldError("/recipient/webhookUrl", str(problem)))
+        _refuse(FieldError(channel.pointer, str(problem)))
     return Delivery(
         channel=channel.name,
         status=DeliveryStatus.QUEUED if starts_at <= services.clock.now() else DeliveryStatus.SCHEDULED,

@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "shared.providers": {"shared.providers", "shared.ports", "shared.channels", "shared.domain", "shared.contracts"},
     "shared.ports": {"shared.domain", "shared.contracts"},
     "shared.contracts": {"shared.contracts", "shared.channels", "shared.domain"},
-    "shared.channels": {"shared.channels", "shared.domain"},
+    "shared.channels": {"shared.channels", "shared.domain", "shared.contracts.field_types"},
     "shared.domain": {"shared.domain"},
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
 from shared.adapters.jinja_renderer import JinjaRenderer
+from shared.channels import CHANNELS
 from shared.contracts.stored_documents import notification_of
 from shared.domain.errors import DestinationRefused
 from shared.domain.identifiers import TenantId, TrackingId
@@ -64,9 +65,7 @@ class World:
     callback_client: FakeCallbackClient = field(default_factory=FakeCallbackClient)
     orchestrations: FakeOrchestrations = field(default_factory=FakeOrchestrations)
     providers: dict[str, FakeReceiptSource] = field(
-        default_factory=lambda: {
-            name: FakeReceiptSource(name, f"fake-{name}") for name in ("email", "sms", "push", "webhook")
-        }
+        default_factory=lambda: {name: FakeReceiptSource(name, f"fake-{name}") for name in CHANNELS}
     )
     patience: Patience = field(default_factory=Patience)
 

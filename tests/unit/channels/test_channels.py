@@ -3,7 +3,8 @@ import json
 import pytest
 
 from shared.channels import CHANNELS
-from shared.domain.address import DeviceToken, EmailAddress, PhoneNumber
+from shared.channels.push import DeviceTokenModel
+from shared.domain.address import EmailAddress, PhoneNumber
 from shared.domain.channel import AddressProblem, Recipient
 from shared.domain.content import EmailContent, PushContent, SmsContent, WebhookContent
 
@@ -15,7 +16,7 @@ EMAIL, SMS, PUSH, WEBHOOK = (CHANNELS[name] for name in ("email", "sms", "push",
     ["a@b.de", "ada.lovelace+tag@sub.example.co", "o'brien@example.com", "1@2.example", "a" * 64 + "@example.com"],
 )
 def test_an_ordinary_mailbox_is_an_address(mailbox: str) -> None:
-    assert EMAIL.address(Recipient(email=mailbox)) == EmailAddress(mailbox)
+    assert EMAIL.address(Recipient(written={"email": mailbox})) == EmailAddress(mailbox)
 
 
 @pytest.mark.parametrize(
@@ -29,14 +30,14 @@ def test_an_ordinary_mailbox_is_an_address(mailbox: str) -> None:
 )  # fmt: skip
 def test_what_is_no_mailbox_is_refused(mailbox: str) -> None:
     with pytest.raises(AddressProblem) as refused:
-        EMAIL.address(Recipient(email=mailbox))
+        EMAIL.address(Recipient(written={"email": mailbox}))
 
     assert refused.value.pointer == "/recipient/email"
 
 
 @pytest.mark.parametrize("number", ["+4915112345678", "+12025550123", "+8613800138000"])
 def test_an_e164_number_is_an_address(number: str) -> None:
-    assert SMS.address(Recipient(phone=number)) == PhoneNumber(number)
+    assert SMS.address(Recipient(written={"phone": number})) == PhoneNumber(number)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +47,15 @@ def test_an_e164_number_is_an_address(number: str) -> None:
 )  # fmt: skip
 def test_what_is_no_e164_number_is_refused(number: str) -> None:
     with pytest.raises(AddressProblem):
-        SMS.address(Recipient(phone=number))
+        SMS.address(Recipient(written={"phone": number}))
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\nb", "ä", "a\x7f", "x" * 4097])
 def test_a_token_that_could_not_travel_in_a_header_is_refused_where_it_stands(token: str) -> None:
-    devices = (DeviceToken("fcm", "good"), DeviceToken("apns", token))
+    devices = [DeviceTokenModel.model_construct(platform="fcm", token=each) for each in ("good", token)]
 
     with pytest.raises(AddressProblem) as refused:
-        PUSH.address(Recipient(device_tokens=devices))
+        PUSH.address(Recipient(written={"device_tokens": devices}))
 
     assert refused.value.pointer == "/recipient/deviceTokens/1/token"
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from shared.channels.push import MAX_DEVICES
 from shared.contracts.field_errors import MAX_ERRORS, field_errors, pointer_to
-from shared.contracts.http_api import MAX_DEVICES, MAX_METADATA_ENTRIES, SubmitNotification
+from shared.contracts.http_api import MAX_METADATA_ENTRIES, SubmitNotification
 from tests.fakes.world import a_body
 
 SECRET = "geheim-4711"
