@@ -7,9 +7,10 @@ not known.
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
 
 from shared.channels import CHANNELS
+from shared.contracts.channel_name import ChannelName
 from shared.contracts.examples import CALLBACK_ENDPOINT_EXAMPLE, NOTIFICATION_EXAMPLE
 from shared.contracts.field_types import (
     Inbound,
@@ -35,15 +36,6 @@ MAX_METADATA_ENTRIES = 20
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 MAX_SCHEDULE_AHEAD = timedelta(days=365)
 MAX_WAIT = timedelta(seconds=30)
-
-
-def _known_channel(name: str) -> str:
-    if name not in CHANNELS:
-        raise ValueError(f"is not a channel; there are {', '.join(CHANNELS)}")
-    return name
-
-
-ChannelName = Annotated[str, AfterValidator(_known_channel)]
 
 
 def _recipient_fields() -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from shared.contracts.field_types import ChannelName, Inbound, Outbound
+from shared.contracts.channel_name import ChannelName
+from shared.contracts.field_types import Inbound, Outbound
 from shared.domain.tenant_policy import FrequencyCap, Mode, ProviderShare, TenantPolicy
 
 MAX_POLICY_BYTES = 64 * 1024
