@@ -5,6 +5,7 @@ import azure.functions as func
 from shared.bootstrap import services
 from shared.contracts.callback_payload import CallbackBatch
 from shared.pipeline import callbacks
+from shared.pipeline.poison import read_or_bury
 from shared.pipeline.services import CALLBACKS
 
 blueprint = func.Blueprint()
@@ -35,4 +36,6 @@ async def fire_callbacks(documents: func.DocumentList) -> None:
 @blueprint.service_bus_queue_trigger(arg_name="message", queue_name=CALLBACKS, connection="SERVICEBUS_CONNECTION")
 async def send_callbacks(message: func.ServiceBusMessage) -> None:
     """Posts queued callbacks, signed."""
-    await callbacks.send_callbacks(CallbackBatch.model_validate_json(message.get_body()), services())
+    batch = await read_or_bury(CallbackBatch, message.get_body(), CALLBACKS, services())
+    if batch:
+        await callbacks.send_callbacks(batch, services())

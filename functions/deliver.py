@@ -1,7 +1,8 @@
 """Deliver: one function per channel and lane, each on its own subscription, all made by one factory.
 
 One message is one chunk of up to 50 deliveries, so a message is the batch: the broker's batch trigger would run one
-batch at a time and settle it as a whole, and a slow recipient would hold up the ones behind it (ADR 0012).
+batch at a time and settle it as a whole, and a slow recipient would hold up the ones behind it (ADR 0012). A message
+that can't be read is a dead letter at once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,15 +14,19 @@ from shared.channels import CHANNELS
 from shared.contracts.events import NotificationSubmitted
 from shared.domain.notification import Lane
 from shared.pipeline import deliver
+from shared.pipeline.poison import read_or_bury
 from shared.pipeline.services import SUBMITTED
 
 blueprint = func.Blueprint()
 
 
 def _delivery_function(channel: str, lane: Lane) -> Callable[[func.ServiceBusMessage], Awaitable[None]]:
+    entity = f"{SUBMITTED}/{channel}-{lane.value}"
+
     async def deliver_chunk(message: func.ServiceBusMessage) -> None:
-        event = NotificationSubmitted.model_validate_json(message.get_body())
-        await deliver.deliver(event.to_chunk(), services())
+        event = await read_or_bury(NotificationSubmitted, message.get_body(), entity, services())
+        if event:
+            await deliver.deliver(event.to_chunk(), services())
 
     deliver_chunk.__name__ = f"deliver_{channel}_{lane.value}"
     return deliver_chunk

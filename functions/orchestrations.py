@@ -17,6 +17,7 @@ from shared.bootstrap import services
 from shared.contracts.events import NotificationStatus
 from shared.domain.status import DeliveryStatus, is_outcome
 from shared.pipeline import retry
+from shared.pipeline.poison import read_or_bury
 from shared.pipeline.services import STATUS
 
 blueprint = df.Blueprint()
@@ -79,8 +80,9 @@ async def requeue_delivery(planned: dict) -> str:  # type: ignore[type-arg]  # t
 @blueprint.durable_client_input(client_name="client")
 async def continue_retries(message: func.ServiceBusMessage, client: Any) -> None:
     """Starts or wakes the retry orchestration of each delivery in the event."""
-    event = NotificationStatus.model_validate_json(message.get_body())
-    await retry.continue_retries(event, DurableOrchestrations(client), services())
+    event = await read_or_bury(NotificationStatus, message.get_body(), f"{STATUS}/retries", services())
+    if event:
+        await retry.continue_retries(event, DurableOrchestrations(client), services())
 
 
 @blueprint.function_name("wake_waiters")
@@ -90,7 +92,9 @@ async def continue_retries(message: func.ServiceBusMessage, client: Any) -> None
 @blueprint.durable_client_input(client_name="client")
 async def wake_waiters(message: func.ServiceBusMessage, client: Any) -> None:
     """Wakes whoever waits synchronously for an outcome in the event."""
-    event = NotificationStatus.model_validate_json(message.get_body())
+    event = await read_or_bury(NotificationStatus, message.get_body(), f"{STATUS}/waiters", services())
+    if event is None:
+        return
     orchestrations = DurableOrchestrations(client)
     for item in event.items:
         if is_outcome(item.status):

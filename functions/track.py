@@ -5,6 +5,7 @@ import azure.functions as func
 from shared.bootstrap import services
 from shared.contracts.events import NotificationStatus
 from shared.pipeline import track
+from shared.pipeline.poison import read_or_bury
 from shared.pipeline.services import STATUS
 
 blueprint = func.Blueprint()
@@ -16,4 +17,6 @@ blueprint = func.Blueprint()
 )
 async def track_status(message: func.ServiceBusMessage) -> None:
     """Records what receipts say."""
-    await track.track(NotificationStatus.model_validate_json(message.get_body()), services())
+    event = await read_or_bury(NotificationStatus, message.get_body(), f"{STATUS}/tracker", services())
+    if event:
+        await track.track(event, services())

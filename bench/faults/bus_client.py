@@ -4,8 +4,11 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
-from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+import orjson
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 
 _TOPIC = "notifications-submitted"
@@ -72,10 +75,31 @@ def _outgoing(message: Captured) -> ServiceBusMessage:
     )
 
 
-async def dead_letter_reasons(connection: str, subscription: str, count: int) -> list[str]:
-    """Why each of the first ``count`` dead letters of a subscription is dead; they stay where they are."""
-    async with ServiceBusClient.from_connection_string(connection) as client:
-        dead = client.get_subscription_receiver(_TOPIC, subscription, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
-        async with dead as receiver:
-            messages = await receiver.peek_messages(max_message_count=count)
-    return [str(message.dead_letter_reason or "") for message in messages]
+@dataclass(frozen=True)
+class DeadLetter:
+    """One message of the queue ``dead-letters``; it stays there."""
+
+    tag: str
+    story: Mapping[str, Any]
+    enqueued_at: datetime  # by the broker's clock, which is this machine's
+
+
+async def dead_letters(connection: str) -> list[DeadLetter]:
+    """Everything on the queue ``dead-letters``."""
+    found: list[DeadLetter] = []
+    async with (
+        ServiceBusClient.from_connection_string(connection) as client,
+        client.get_queue_receiver("dead-letters") as receiver,
+    ):
+        first = 0
+        while messages := await receiver.peek_messages(max_message_count=200, sequence_number=first):
+            found += [_dead_letter(message) for message in messages]
+            first = int(messages[-1].sequence_number or 0) + 1
+    return found
+
+
+def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
+    captured, enqueued_at = _captured(message), message.enqueued_time_utc
+    if enqueued_at is None:
+        raise ValueError("a peeked message without the time it was enqueued")
+    return DeadLetter(str(captured.properties["tag"]), orjson.loads(captured.body), enqueued_at)

@@ -1,7 +1,7 @@
 """All scenarios, in the order they are begun: the long ones first."""
 
 from bench.faults.scenario import Scenario
-from bench.faults.scenarios import accepting, bus, callbacks, processes, providers
+from bench.faults.scenarios import accepting, bus, callbacks, poison, processes, providers
 
 SCENARIOS: tuple[Scenario, ...] = (
     *accepting.SCENARIOS,
@@ -9,6 +9,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *providers.SCENARIOS,
     *processes.SCENARIOS,
     *bus.SCENARIOS,
+    *poison.SCENARIOS,
 )
 
 

@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
-from shared.domain.notification import Lane, TemplateRef
+from shared.domain.notification import Category, Lane, TemplateRef
 from shared.domain.status import DeliveryStatus
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -75,7 +75,10 @@ class NotificationSubmitted(_Event):
     partition_key: str
     channel: str
     priority: Lane
+    category: Category | None = None
     template: SubmittedTemplate | None = None
+    wanted_at: AwareDatetime | None = None
+    is_held: bool = False
     deliveries: list[SubmittedDelivery]
 
     @classmethod
@@ -94,6 +97,9 @@ class NotificationSubmitted(_Event):
             )
             if chunk.template
             else None,
+            category=chunk.category,
+            wanted_at=chunk.wanted_at or chunk.due_at or now,
+            is_held=chunk.is_held,
             deliveries=[
                 SubmittedDelivery(
                     tracking_id=item.tracking_id,
@@ -118,6 +124,9 @@ class NotificationSubmitted(_Event):
             template=TemplateRef(self.template.id, self.template.version, self.template.locale)
             if self.template
             else None,
+            category=self.category,
+            wanted_at=self.wanted_at or self.occurred_at,
+            is_held=self.is_held,
             correlation_id=self.correlation_id,
             traceparent=self.traceparent,
         )

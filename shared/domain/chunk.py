@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
-from shared.domain.notification import Delivery, Lane, Notification, TemplateRef
+from shared.domain.notification import Category, Delivery, Lane, Notification, TemplateRef
 
 MAX_CHUNK_DELIVERIES = 50  # a chunk's claim and its outcome each fit one transactional batch (100 operations)
 
@@ -22,7 +22,12 @@ class ChunkItem:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """1 to 50 deliveries of one tenant, partition, channel, lane and template."""
+    """1 to 50 deliveries of one tenant, partition, channel, lane, category and template.
+
+    ``due_at`` is until when the broker holds the message back. ``wanted_at`` is when the deliveries were to be sent
+    (on accepting, at ``sendAt``, in their tenant's turn); it stays as it is when they are held back once more, so that
+    it tells how late they are. ``is_held`` says that a quarantine held them before.
+    """
 
     tenant_id: TenantId
     partition_key: PartitionKey
@@ -30,7 +35,10 @@ class Chunk:
     lane: Lane
     items: tuple[ChunkItem, ...]
     template: TemplateRef | None = None
+    category: Category | None = None
     due_at: datetime | None = None
+    wanted_at: datetime | None = None
+    is_held: bool = False
     correlation_id: str | None = None
     traceparent: str | None = None
 
@@ -48,8 +56,9 @@ def chunks_of(notifications: Iterable[Notification]) -> Iterator[Chunk]:
             notification.partition_key,
             delivery.channel,
             notification.lane,
+            notification.category,
             f"{template.id}/{template.version}/{template.locale}" if template else "",
-            notification.send_at.isoformat() if notification.send_at else "",
+            str(_held_until(notification, delivery)),
             notification.correlation_id or "",
         )
 
@@ -67,7 +76,15 @@ def chunks_of(notifications: Iterable[Notification]) -> Iterator[Chunk]:
                     ChunkItem(notification.tracking_id, 1, notification.customer_id) for notification, _ in part
                 ),
                 template=first.template,
-                due_at=first.send_at,
+                category=first.category,
+                due_at=_held_until(first, delivery),
+                wanted_at=_held_until(first, delivery) or first.created_at,
                 correlation_id=first.correlation_id,
                 traceparent=first.traceparent,
             )
+
+
+def _held_until(notification: Notification, delivery: Delivery) -> datetime | None:
+    """``sendAt``, or the delivery's own later time; None when there is nothing to wait for."""
+    due_at = delivery.due_at or notification.send_at
+    return due_at if due_at and due_at > notification.created_at else None

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from shared.contracts.events import NotificationStatus, StatusItem
-from shared.domain import verdict
 from shared.domain.chunk import Chunk
 from shared.domain.errors import PublishFailed, StoreUnavailable
 from shared.domain.notification import Notification
@@ -23,7 +22,7 @@ from shared.domain.status import DeliveryStatus
 from shared.domain.verdict import Verdict
 from shared.pipeline.announce import publish_status
 from shared.pipeline.attempt import Assignment, start_attempts
-from shared.pipeline.dead_letters import dead_letter
+from shared.pipeline.dead_letters import GIVEN_UP, dead_letter
 from shared.pipeline.pacing import Pace, reserve_turns
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
@@ -170,7 +169,7 @@ async def _announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services:
                     due_at=delivery.due_at,
                 )
             )
-            if delivery.status is DeliveryStatus.FAILED and delivery.reason == verdict.EXHAUSTED:
+            if delivery.status is DeliveryStatus.FAILED and delivery.reason in GIVEN_UP:
                 given_up.append((answer.notification, chunk.channel, delivery.attempts))
     await dead_letter(given_up, services)
     if outcomes:
@@ -179,4 +178,4 @@ async def _announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services:
 
 
 def _is_given_up(outcome: Outcome) -> bool:
-    return outcome.status is DeliveryStatus.FAILED and outcome.reason == verdict.EXHAUSTED
+    return outcome.status is DeliveryStatus.FAILED and outcome.reason in GIVEN_UP

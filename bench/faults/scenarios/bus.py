@@ -1,19 +1,16 @@
-"""A broker that is away, says everything three times, or carries poison; a change feed that begins again."""
+"""A broker that is away, or says everything three times; a change feed that begins again."""
 
 import asyncio
-import json
 import time
 
 from azure.cosmos.aio import CosmosClient
 
-from bench.faults.bus_client import Captured, capture, dead_letter_reasons, publish
+from bench.faults.bus_client import capture, publish
 from bench.faults.ledger import Post
 from bench.faults.provider import Answer
 from bench.faults.scenario import Ground, Scenario
 from bench.faults.service import BROKER, HOST, STORE
 
-_SUBSCRIPTION = "notifications-submitted/Subscriptions/email-normal"
-_MAX_DELIVERIES = 10
 _MAX_ACCEPT_SECONDS = 8.0
 
 
@@ -85,60 +82,6 @@ async def _has_drained(ground: Ground) -> bool:
     return bool(entities) and waiting == 0
 
 
-async def poison(ground: Ground) -> None:
-    """One message in a hundred can't be understood."""
-    good = ground.pick(quick=300, default=1000)
-    bad = max(8, good // 100)
-    await ground.submit_many(good // 2, batch=50)
-    real = next(iter(ground.consumer.accepted))
-    failures = (await ground.service.function("deliver_email_normal"))["failures"]
-    started = time.monotonic()
-    await asyncio.gather(
-        publish(ground.service.broker_connection, [_poison(number, real) for number in range(bad)]),
-        ground.submit_many(good // 2, batch=50, first=good),
-    )
-    dead = await ground.until(lambda: _has_dead_letters(ground, bad), 30)
-    buried_in = time.monotonic() - started
-    reached = await ground.until_reached(seconds=30)
-    failed = (await ground.service.function("deliver_email_normal"))["failures"] - failures
-    reasons = await dead_letter_reasons(ground.service.broker_connection, "email-normal", bad)
-    ground.require(dead, f"{bad} poisonous messages, dead letters: {await ground.service.dead_letters()}")
-    ground.require(reached, "good messages were held up")
-    ground.require(failed <= bad * _MAX_DELIVERIES, f"{failed} failed deliveries for {bad} messages: a retry storm")
-    ground.require(all(reasons), "a dead letter has no reason")
-    ground.facts |= {
-        "poisonous": bad,
-        "buried within s": round(buried_in, 1),
-        "failed deliveries": failed,
-        "reasons": sorted(set(reasons)),
-    }
-
-
-def _poison(number: int, real: str) -> Captured:
-    """Bad JSON, a version nobody knows, too much of everything, a channel that isn't one."""
-    properties: dict[str, object] = {"channel": "email", "lane": "normal", "schemaVersion": 1}
-    event = {
-        "schemaVersion": 1,
-        "tenantId": "t",
-        "occurredAt": "2026-01-01T00:00:00Z",
-        "partitionKey": "t:0000",
-        "channel": "email",
-        "priority": "normal",
-        "deliveries": [{"trackingId": real}],
-    }
-    bodies = (
-        b'{"deliveries": [',
-        json.dumps(event | {"schemaVersion": 99}).encode(),
-        json.dumps({"junk": "x" * 200_000}).encode(),
-        json.dumps(event | {"channel": "fax"}).encode(),
-    )
-    return Captured(bodies[number % len(bodies)], f"poison-{number}", properties)
-
-
-async def _has_dead_letters(ground: Ground, count: int) -> bool:
-    return sum((await ground.service.dead_letters()).values()) == count
-
-
 async def replay_feed(ground: Ground) -> None:
     """The change feed's leases are deleted and the host restarts: everything that ever happened is shown again."""
     await ground.listen("replay")
@@ -200,9 +143,6 @@ SCENARIOS = (
         "5: every message three times at once, and later: one call for each attempt id",
         triple_delivery,
         captures=True,
-    ),
-    Scenario(
-        "poison", "7: 1 % poison: good ones unaffected, dead letters with a reason, no retry storm", poison, workers=1
     ),
     Scenario(
         "replay-feed",

@@ -1,5 +1,5 @@
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from shared.contracts.events import (
 )
 from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
-from shared.domain.notification import Lane, TemplateRef
+from shared.domain.notification import Category, Lane, TemplateRef
 from shared.domain.status import DeliveryStatus
 from tests.fakes.clock import START
 
@@ -35,7 +35,10 @@ chunks = st.builds(
         tuple
     ),
     template=st.none() | st.builds(TemplateRef, words, words, words),
+    category=st.none() | st.sampled_from(Category),
     due_at=st.none(),
+    wanted_at=st.datetimes(timezones=st.just(UTC)),
+    is_held=st.booleans(),
     correlation_id=maybe,
     traceparent=maybe,
 )
@@ -46,6 +49,23 @@ def test_a_chunk_comes_off_the_bus_as_it_went_on(chunk: Chunk) -> None:
     body = submitted_message(chunk, START).body
 
     assert NotificationSubmitted.model_validate_json(body).to_chunk() == chunk
+
+
+def test_what_a_chunk_was_wanted_for_survives_being_held_back() -> None:
+    late = START + timedelta(seconds=3)
+    chunk = Chunk(TenantId("t"), PartitionKey("t:1"), "email", Lane.LOW, (ChunkItem(ID),), due_at=late, wanted_at=START)
+
+    event = NotificationSubmitted.model_validate_json(submitted_message(chunk, late).body)
+
+    assert event.to_chunk().wanted_at == START
+
+
+def test_an_older_message_is_wanted_when_it_was_published() -> None:
+    chunk = Chunk(TenantId("t"), PartitionKey("t:1"), "email", Lane.LOW, (ChunkItem(ID),))
+    document = json.loads(submitted_message(chunk, START).body)
+    del document["wantedAt"], document["isHeld"]
+
+    assert NotificationSubmitted.model_validate(document).to_chunk().wanted_at == START
 
 
 def _status(*statuses: tuple[DeliveryStatus, int], recorded: bool = True) -> NotificationStatus:

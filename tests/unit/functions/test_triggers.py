@@ -5,22 +5,32 @@ from typing import Any
 
 import azure.functions as func
 import pytest
-from pydantic import ValidationError
 
-from functions import callback_endpoints, callbacks, health, notifications, receipts, recover, submit, track
+from functions import (
+    callback_endpoints,
+    callbacks,
+    health,
+    notifications,
+    orchestrations,
+    receipts,
+    recover,
+    submit,
+    track,
+)
 from shared.channels import CHANNELS
 from shared.contracts.events import BusMessage
 from shared.domain.errors import ReceiptNotAuthentic
 from shared.domain.notification import Lane
 from shared.domain.receipt import Receipt, ReceiptKind
 from shared.domain.status import DeliveryStatus
-from shared.pipeline.services import CALLBACKS, STATUS, SUBMITTED
+from shared.pipeline.services import CALLBACKS, DEAD_LETTERS, STATUS, SUBMITTED
 from tests.fakes.callback_consumer import an_endpoint
 from tests.fakes.registered_functions import registered_functions
 from tests.fakes.world import TENANT, World, a_body
 from tests.unit.functions.conftest import trigger
 
 BODY = json.dumps(a_body()).encode()
+_DURABLE_CLIENT = '{"taskHubName": "cns", "creationUrls": {}, "managementUrls": {}, "rpcBaseUrl": ""}'
 
 
 class Message:
@@ -116,13 +126,18 @@ async def test_a_message_is_delivered(world: World, call: Any) -> None:
     assert world.delivery().status is DeliveryStatus.SENT
 
 
-@pytest.mark.parametrize("name", ["deliver_email_high", "track_status", "send_callbacks"])
+@pytest.mark.parametrize("name", ["deliver_email_high", "track_status", "send_callbacks", "retries", "waiters"])
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"schemaVersion": 99}'])
-async def test_a_message_nobody_can_read_is_left_to_the_brokers_dead_letters(
+async def test_a_message_nobody_can_read_is_a_dead_letter_and_does_not_come_back(
     world: World, name: str, body: bytes
 ) -> None:
-    with pytest.raises(ValidationError):
+    durable = {"retries": "continue_retries", "waiters": "wake_waiters"}
+    if name in durable:
+        await trigger(getattr(orchestrations, durable[name]))(Message(body), client=_DURABLE_CLIENT)
+    else:
         await _function(name)(Message(body))
+
+    assert [letter.properties["tag"] for letter in world.publisher.take(DEAD_LETTERS)] == ["poison"]
 
 
 async def test_a_receipt_reaches_the_delivery(world: World, call: Any) -> None:

@@ -156,6 +156,7 @@ async def test_a_template_that_does_not_fit_its_data_is_rejected_before_anything
 
     assert (world.delivery().status, world.delivery().reason) == (DeliveryStatus.FAILED, "template_unusable")
     assert world.email.ledger == []
+    assert [letter.properties["tag"] for letter in world.publisher.published[DEAD_LETTERS]] == ["poison"]
 
 
 async def test_a_template_that_is_away_for_now_is_tried_again() -> None:
