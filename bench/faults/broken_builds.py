@@ -93,13 +93,13 @@ DEFECTS = (
     Defect(
         "outcome recorded before the call",
         "shared/pipeline/deliver.py",
-        "    pending = start_attempts(assigned, pace, services)\n",
+        "    pending = _start(ways, paces, services)\n",
         "    early = [\n"
-        "        (one, Verdict(DeliveryStatus.SENT, one.deliveries[chunk.channel].attempts[-1])) for one in claimed\n"
+        "        (one.notification, verdict.Verdict(verdict.DeliveryStatus.SENT, one.delivery.attempts[-1]))\n"
+        "        for one in ways\n"
         "    ]\n"
-        "    hasty = [_outcome(one, result, chunk.channel, claim_id, services) for one, result in early]\n"
-        "    await services.notifications.record_outcomes(chunk.partition_key, hasty)\n"
-        "    pending = start_attempts(assigned, pace, services)\n",
+        "    await record_outcomes(early, chunk, claim_id, services)\n"
+        "    pending = _start(ways, paces, services)\n",
         "crash-in-call",
         ("lost",),
     ),

@@ -150,6 +150,7 @@ class AttemptView(Outbound):
     number: int
     id: str
     provider: str | None = None
+    routed_because: str | None = None
     started_at: datetime
     finished_at: datetime | None = None
     outcome: str | None = None

@@ -52,6 +52,7 @@ def attempt_document(attempt: Attempt) -> Document:
         reason=attempt.reason,
         providerMessageId=attempt.provider_message_id,
         finishedAt=stamp(attempt.finished_at),
+        routedBecause=attempt.routed_because,
     )
 
 
@@ -65,6 +66,7 @@ def _attempt(document: Document) -> Attempt:
         reason=document.get("reason"),
         provider_message_id=document.get("providerMessageId"),
         finished_at=_instant(document.get("finishedAt")),
+        routed_because=document.get("routedBecause"),
     )
 
 

@@ -29,8 +29,11 @@ class Capabilities:
     html: bool = True
     number_prefixes: tuple[str, ...] | None = None
 
-    def refuses(self, address: Address, content: Content) -> str | None:
-        """Why the provider can't carry ``content`` to ``address`` (a stable reason); None when it can."""
+    def refuses(self, address: Address, content: Content | None) -> str | None:
+        """Why the provider can't carry ``content`` to ``address`` (a stable reason); None when it can.
+
+        Before it is rendered, the content is None and only the address counts.
+        """
         if isinstance(address, PhoneNumber) and not self._reaches(address):
             return "country_not_enabled"
         if isinstance(content, SmsContent):

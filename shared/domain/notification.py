@@ -40,7 +40,10 @@ class TemplateRef:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one delivery with one provider."""
+    """One try of one delivery with one provider.
+
+    ``routed_because`` says why it was not the most preferred provider that made it.
+    """
 
     id: AttemptId
     number: int
@@ -50,6 +53,7 @@ class Attempt:
     reason: str | None = None
     provider_message_id: str | None = None
     finished_at: datetime | None = None
+    routed_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,27 @@
 """What one attempt came to, and what follows from it: the retry policy in one pure function."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.errors import InDoubt, ProviderError, Rejected, Throttled
+from shared.domain import routing
+from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled
 from shared.domain.notification import Attempt
 from shared.domain.retry_schedule import pause_before
+from shared.domain.routing import HELD, NOT_CARRIED, PassedOver
 from shared.domain.status import DeliveryStatus
 
 EXHAUSTED = "attempts_exhausted"
-MAX_THROTTLED_ATTEMPTS = 50  # pacing burns no attempt, but a delivery is not paced for ever
+MAX_UNBURNED_ATTEMPTS = 50  # pacing and holding burn no attempt, but a delivery is not put off for ever
 _THROTTLE_PAUSE = timedelta(seconds=5)  # when the provider asks for a slower pace and names none
+_AT_ONCE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The attempt that just ended, and what bounds the next one."""
+    """The attempt that just ended, and what bounds the next one.
+
+    ``order`` names all providers that may carry the delivery; it may be empty where there is only ``provider``.
+    """
 
     attempt: Attempt
     earlier: tuple[Attempt, ...]
@@ -25,6 +30,8 @@ class Situation:
     now: datetime
     retry_patience: timedelta
     in_doubt_patience: timedelta
+    order: tuple[str, ...] = ()
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +68,64 @@ def accepted(situation: Situation, provider_message_id: str | None, *, delivered
 
 def failed(situation: Situation, error: ProviderError) -> Verdict:
     """The provider did not take it, or we can't know."""
+    elsewhere = isinstance(error, Rejected) and error.elsewhere
     finished = replace(
         situation.attempt,
         provider=situation.provider,
-        outcome=type(error).__name__.lower(),
+        outcome=NOT_CARRIED if elsewhere else type(error).__name__.lower(),
         reason=error.reason,
         finished_at=situation.now,
     )
     if isinstance(error, InDoubt):
+        # Never somebody else's turn before it is resolved: two providers would make two messages.
         wake_at = situation.now + situation.in_doubt_patience
         return Verdict(DeliveryStatus.IN_DOUBT, finished, error.reason, wake_at=wake_at)
-    if isinstance(error, Rejected):
+    if isinstance(error, Rejected) and not elsewhere:
         return Verdict(DeliveryStatus.FAILED, finished, error.reason)
-    if _is_exhausted(situation, error):
+    others = routing.others_with_a_share(situation.order, situation.provider, situation.earlier, situation.max_attempts)
+    pause = _pause(situation, finished, error, has_others=bool(others))
+    if pause is None:
+        nobody_tried = elsewhere and routing.burned(situation.earlier) == 0
+        return Verdict(DeliveryStatus.FAILED, finished, error.reason if nobody_tried else EXHAUSTED)
+    return _again(situation, finished, error.reason, situation.now + pause)
+
+
+def held(situation: Situation, reason: PassedOver, due_at: datetime) -> Verdict:
+    """Nobody could be called for now; the attempt ends without burning one."""
+    finished = replace(situation.attempt, outcome=HELD, reason=reason.value, finished_at=situation.now)
+    if situation.attempt.number >= MAX_UNBURNED_ATTEMPTS:
         return Verdict(DeliveryStatus.FAILED, finished, EXHAUSTED)
-    due_at = situation.now + _pause(situation, error)
-    wake_at = due_at + situation.retry_patience
-    return Verdict(DeliveryStatus.RETRYING, finished, error.reason, due_at, wake_at)
+    return _again(situation, finished, reason.value, due_at)
 
 
-def burned(attempts: Iterable[Attempt]) -> int:
-    """How many of ``attempts`` count against the channel's maximum; being asked to slow down does not."""
-    return sum(attempt.outcome != Throttled.__name__.lower() for attempt in attempts)
+def given_up(situation: Situation, reason: PassedOver | None) -> Verdict:
+    """Nobody will ever be called again for this delivery."""
+    why = reason.value if reason else EXHAUSTED
+    finished = replace(situation.attempt, outcome=HELD, reason=why, finished_at=situation.now)
+    return Verdict(DeliveryStatus.FAILED, finished, why if reason is PassedOver.NOT_CARRIED else EXHAUSTED)
 
 
-def _burned(situation: Situation) -> int:
-    return 1 + burned(situation.earlier)
+def _again(situation: Situation, finished: Attempt, reason: str, due_at: datetime) -> Verdict:
+    if _is_too_late(situation, due_at):
+        return Verdict(DeliveryStatus.EXPIRED, finished, reason)
+    return Verdict(DeliveryStatus.RETRYING, finished, reason, due_at, due_at + situation.retry_patience)
 
 
-def _is_exhausted(situation: Situation, error: ProviderError) -> bool:
+def _is_too_late(situation: Situation, due_at: datetime) -> bool:
+    return situation.expires_at is not None and due_at >= situation.expires_at
+
+
+def _pause(situation: Situation, finished: Attempt, error: ProviderError, *, has_others: bool) -> timedelta | None:
+    """How long until the next attempt; None when there is none."""
     if isinstance(error, Throttled):
-        return situation.attempt.number >= MAX_THROTTLED_ATTEMPTS
-    return _burned(situation) >= situation.max_attempts
-
-
-def _pause(situation: Situation, error: ProviderError) -> timedelta:
-    if isinstance(error, Throttled):
+        if situation.attempt.number >= MAX_UNBURNED_ATTEMPTS:
+            return None
         return error.retry_after or _THROTTLE_PAUSE
-    next_attempt = _burned(situation) + 1
-    return pause_before(next_attempt, situation.attempt.id, error.retry_after)
+    share = routing.has_no_share(situation.provider, (*situation.earlier, finished), situation.max_attempts)
+    if has_others and (share is not None or isinstance(error, Misconfigured)):
+        return _AT_ONCE
+    names = situation.order or (situation.provider,)
+    if routing.is_used_up(names, (*situation.earlier, finished), situation.max_attempts):
+        return None
+    own = [attempt for attempt in situation.earlier if attempt.provider in {situation.provider, None}]
+    return pause_before(routing.burned(own) + 2, situation.attempt.id, error.retry_after)

@@ -27,11 +27,12 @@ _WENT_WELL = {DeliveryStatus.SENT, DeliveryStatus.DELIVERED}
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A claimed delivery and who is to carry it."""
+    """A claimed delivery and who is to carry it; ``order`` names all who may, the most preferred first."""
 
     notification: Notification
     channel: str
     provider: Provider
+    order: tuple[str, ...] = ()
 
     @property
     def delivery(self) -> Delivery:
@@ -98,6 +99,8 @@ def _situation(assignment: Assignment, services: Services) -> Situation:
         now=services.clock.now(),
         retry_patience=services.patience.retry,
         in_doubt_patience=services.patience.in_doubt,
+        order=assignment.order,
+        expires_at=assignment.notification.expires_at,
     )
 
 

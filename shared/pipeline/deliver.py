@@ -9,25 +9,22 @@ Raises only when the message should come back: the store could not be reached, o
 """
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
-from shared.contracts.events import NotificationStatus, StatusItem
-from shared.domain.chunk import Chunk
+from shared.channels import CHANNELS
+from shared.domain import verdict
+from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.errors import PublishFailed, StoreUnavailable
-from shared.domain.notification import Notification
-from shared.domain.outcome import Claimed, ClaimRefusal, NotClaimed, Outcome
-from shared.domain.status import DeliveryStatus
-from shared.domain.verdict import Verdict
-from shared.pipeline.announce import publish_status
-from shared.pipeline.attempt import Assignment, start_attempts
-from shared.pipeline.dead_letters import GIVEN_UP, dead_letter
+from shared.domain.outcome import Claimed, NotClaimed
+from shared.domain.verdict import Situation
+from shared.pipeline.attempt import Assignment, Judged, start_attempts
+from shared.pipeline.outcomes import announce_known, record_outcomes
 from shared.pipeline.pacing import Pace, reserve_turns
+from shared.pipeline.routes import Routes, Unassigned, find_routes
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
-
-logger = logging.getLogger(__name__)
 
 _RECORD_EVERY_SECONDS = 0.5  # how long finished items wait for slower ones of their chunk before they are recorded
 
@@ -42,7 +39,8 @@ async def deliver(chunk: Chunk, services: Services) -> None:
         claim_id = uuid4().hex
         # A claim's holder is told that it holds it however often it asks, so nothing may be asked for twice.
         distinct = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
-        wanted, pace = await reserve_turns(chunk, distinct, services.providers[chunk.channel][0].name, services)
+        routes = await find_routes(chunk, services)
+        wanted, paces = await _reserve_turns(chunk, distinct, routes, services)
         if not wanted:
             return
         answers = await while_store_is_away(
@@ -56,29 +54,45 @@ async def deliver(chunk: Chunk, services: Services) -> None:
             services.patience.store,
         )
         claimed = [answer.notification for answer in answers if isinstance(answer, Claimed)]
-        await _attempt_all(chunk, claimed, claim_id, pace, services)
+        ways = [routes.assign(notification) for notification in claimed]
+        await _attempt_all(chunk, ways, claim_id, paces, services)
         # Last, since it fails when the broker is away, and what is claimed and not attempted would be in doubt.
-        await _announce_known(chunk, [answer for answer in answers if isinstance(answer, NotClaimed)], services)
+        await announce_known(chunk, [answer for answer in answers if isinstance(answer, NotClaimed)], services)
+
+
+async def _reserve_turns(
+    chunk: Chunk, items: Sequence[ChunkItem], routes: Routes, services: Services
+) -> tuple[list[ChunkItem], dict[str, Pace]]:
+    """The items that have a turn soon at the provider they are expected at, and the turns at each provider.
+
+    A provider that nobody is expected at has a pace too: whom the claim sends there gets turns one by one.
+    """
+    groups: dict[str, list[ChunkItem]] = {name: [] for name in routes.names}
+    for item in items:
+        groups[routes.expected(item.tracking_id)].append(item)
+    wanted: list[ChunkItem] = []
+    paces: dict[str, Pace] = {}
+    for account, group in groups.items():
+        with_turns, paces[account] = await reserve_turns(chunk, group, account, services)
+        wanted += with_turns
+    return wanted, paces
 
 
 async def _attempt_all(
-    chunk: Chunk, claimed: Sequence[Notification], claim_id: str, pace: Pace, services: Services
+    chunk: Chunk, ways: Sequence[Assignment | Unassigned], claim_id: str, paces: Mapping[str, Pace], services: Services
 ) -> None:
-    provider = services.providers[chunk.channel][0]
-    assigned = [Assignment(notification, chunk.channel, provider) for notification in claimed]
-    pending = start_attempts(assigned, pace, services)
+    pending = _start(ways, paces, services)
+    judged = [_without_a_call(way, chunk.channel, services) for way in ways if isinstance(way, Unassigned)]
     failure: PublishFailed | StoreUnavailable | None = None
     try:
-        while pending:
-            done, pending = await asyncio.wait(pending, timeout=_RECORD_EVERY_SECONDS)
-            results = [
-                (notification, _outcome(notification, result, chunk.channel, claim_id, services))
-                for task in done
-                for notification, result in task.result()
-            ]
-            if results:
+        while pending or judged:
+            if pending:
+                done, pending = await asyncio.wait(pending, timeout=_RECORD_EVERY_SECONDS)
+                judged += [result for task in done for result in task.result()]
+            ended, judged = judged, []
+            if ended:
                 try:
-                    await _record(results, chunk, services)
+                    await record_outcomes(ended, chunk, claim_id, services)
                 except (PublishFailed, StoreUnavailable) as error:
                     failure = error  # the others are still being sent: to stop them now would leave them in doubt
     finally:
@@ -88,94 +102,32 @@ async def _attempt_all(
         raise failure
 
 
-async def _record(results: Sequence[tuple[Notification, Outcome]], chunk: Chunk, services: Services) -> None:
-    outcomes = [outcome for _, outcome in results]
-    # What was sent but not recorded is in doubt, so a store that is away is worth waiting for.
-    await while_store_is_away(
-        lambda: services.notifications.record_outcomes(chunk.partition_key, outcomes), services.patience.store
+def _start(
+    ways: Sequence[Assignment | Unassigned], paces: Mapping[str, Pace], services: Services
+) -> set[asyncio.Task[Sequence[Judged]]]:
+    """The attempts under way, each provider's together."""
+    groups: dict[str, list[Assignment]] = defaultdict(list)
+    for way in ways:
+        if isinstance(way, Assignment):
+            groups[way.provider.name].append(way)
+    started: set[asyncio.Task[Sequence[Judged]]] = set()
+    for account, assigned in groups.items():
+        started |= start_attempts(assigned, paces[account], services)
+    return started
+
+
+def _without_a_call(way: Unassigned, channel: str, services: Services) -> Judged:
+    """What follows for a delivery that nobody can carry."""
+    attempts = way.notification.deliveries[channel].attempts
+    situation = Situation(
+        attempt=attempts[-1],
+        earlier=attempts[:-1],
+        max_attempts=CHANNELS[channel].max_attempts,
+        provider="",
+        now=services.clock.now(),
+        retry_patience=services.patience.retry,
+        in_doubt_patience=services.patience.in_doubt,
+        order=way.order,
+        expires_at=way.notification.expires_at,
     )
-    await dead_letter(
-        [
-            (notification, chunk.channel, (*notification.deliveries[chunk.channel].attempts[:-1], outcome.attempt))
-            for notification, outcome in results
-            if _is_given_up(outcome)
-        ],
-        services,
-    )
-    awaited = any(notification.awaited for notification, _ in results)
-    await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)
-
-
-def _outcome(notification: Notification, result: Verdict, channel: str, claim_id: str, services: Services) -> Outcome:
-    return Outcome(
-        tracking_id=notification.tracking_id,
-        channel=channel,
-        claim_id=claim_id,
-        status=result.status,
-        attempt=result.attempt,
-        at=services.clock.now(),
-        reason=result.reason,
-        wake_at=result.wake_at,
-        due_at=result.due_at,
-    )
-
-
-def _status_event(chunk: Chunk, outcomes: Sequence[Outcome], services: Services) -> NotificationStatus:
-    return NotificationStatus(
-        tenant_id=chunk.tenant_id,
-        occurred_at=services.clock.now(),
-        correlation_id=chunk.correlation_id,
-        traceparent=chunk.traceparent,
-        partition_key=chunk.partition_key,
-        channel=chunk.channel,
-        priority=chunk.lane,
-        recorded=True,
-        items=[
-            StatusItem(
-                tracking_id=outcome.tracking_id,
-                status=outcome.status,
-                attempt=outcome.attempt.number,
-                provider=outcome.attempt.provider,
-                provider_message_id=outcome.attempt.provider_message_id,
-                reason=outcome.reason,
-                timestamp=outcome.at,
-                due_at=outcome.due_at,
-            )
-            for outcome in outcomes
-        ],
-    )
-
-
-async def _announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services: Services) -> None:
-    """Says again what an earlier copy of the message recorded and may have died before saying."""
-    wanted = {item.tracking_id: item.attempt for item in chunk.items}
-    outcomes, given_up = [], []
-    for answer in refused:
-        if answer.refusal is ClaimRefusal.UNKNOWN:
-            logger.warning("No such notification", extra={"tracking_id": answer.tracking_id})
-        if answer.refusal is not ClaimRefusal.DONE or answer.notification is None:
-            continue
-        delivery = answer.notification.deliveries[chunk.channel]
-        if delivery.attempt == wanted[answer.tracking_id] and delivery.attempts:
-            outcomes.append(
-                Outcome(
-                    tracking_id=answer.tracking_id,
-                    channel=chunk.channel,
-                    claim_id="",
-                    status=delivery.status,
-                    attempt=delivery.attempts[-1],
-                    at=delivery.attempts[-1].finished_at or services.clock.now(),
-                    reason=delivery.reason,
-                    due_at=delivery.due_at,
-                )
-            )
-            if delivery.status is DeliveryStatus.FAILED and delivery.reason in GIVEN_UP:
-                given_up.append((answer.notification, chunk.channel, delivery.attempts))
-    await dead_letter(given_up, services)
-    if outcomes:
-        awaited = any(answer.notification.awaited for answer in refused if answer.notification)
-        await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)
-
-
-def _is_given_up(outcome: Outcome) -> bool:
-    return outcome.status is DeliveryStatus.FAILED and outcome.reason in GIVEN_UP
+    return way.notification, verdict.given_up(situation, way.choice.because)

@@ -67,6 +67,7 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
         number=attempt.number,
         id=attempt.id,
         provider=attempt.provider,
+        routed_because=attempt.routed_because,
         started_at=attempt.claimed_at,
         finished_at=attempt.finished_at,
         outcome=attempt.outcome,

@@ -18,8 +18,9 @@ from shared.domain.identifiers import PartitionKey
 from shared.domain.look_up import Finding, GivenUp, NotTaken, Taken
 from shared.domain.notification import Category, Delivery, Lane, Notification
 from shared.domain.outcome import Nudge
+from shared.domain.routing import is_used_up
 from shared.domain.status import DeliveryStatus
-from shared.domain.verdict import EXHAUSTED, burned
+from shared.domain.verdict import EXHAUSTED
 from shared.pipeline.announce import publish_chunks
 from shared.pipeline.dead_letters import dead_letter
 from shared.pipeline.in_doubt import Findings, find_in_doubt
@@ -87,7 +88,7 @@ def _move(
         status, reason = DeliveryStatus.FAILED, finding.reason
     elif not isinstance(finding, NotTaken) and not RESEND_WHEN_IN_DOUBT[notification.category]:
         status, reason = DeliveryStatus.FAILED, "dropped_in_doubt"
-    elif burned(delivery.attempts) >= CHANNELS[delivery.channel].max_attempts:
+    elif _is_used_up(delivery, services):
         status, reason = DeliveryStatus.FAILED, EXHAUSTED
     else:
         status, wake_at = DeliveryStatus.RETRYING, now + patience.publish
@@ -106,6 +107,12 @@ def _move(
         sweeps=delivery.sweeps + 1 if delivery.status in _TO_PUBLISH else 0,
     )
     return _Move(notification, delivery, nudge, publish_attempt)
+
+
+def _is_used_up(delivery: Delivery, services: Services) -> bool:
+    """Whether no provider of the channel has an attempt left; what a tenant's policy rules out, routing will tell."""
+    names = [provider.name for provider in services.providers.get(delivery.channel, ())]
+    return is_used_up(names, delivery.attempts, CHANNELS[delivery.channel].max_attempts)
 
 
 async def _make(moves: Sequence[_Move], services: Services) -> int:

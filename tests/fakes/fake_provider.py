@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime
 
+from shared.domain.capabilities import ANYTHING
 from shared.domain.errors import InDoubt
 from shared.domain.receipt import Receipt
 from shared.ports import Accepted, OutboundMessage, ReceiptRequest
@@ -17,6 +18,7 @@ class FakeProvider:
     def __init__(self, channel: str = "email", name: str = "fakepost") -> None:
         self.channel = channel
         self.name = name
+        self.capabilities = ANYTHING
         self.steps = StepsThrough()
         self.script: list[Answer] = []
         self.otherwise: Answer = Accepted("message-1")

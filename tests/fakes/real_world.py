@@ -93,8 +93,8 @@ class RealWorld:
         return True
 
     async def _post_receipts(self) -> None:
-        for provider in self.world.providers.values():
-            fresh = [sent for sent in self._unreported() if sent.channel == provider.channel]
+        for provider in self.world.all_providers:
+            fresh = [sent for sent in self._unreported() if sent in provider.accepted]
             if not fresh:
                 continue
             provider.receipts = [self._receipt(sent) for sent in fresh]
@@ -107,7 +107,7 @@ class RealWorld:
         return Receipt(sent.attempt_id, kind, self.world.clock.now(), kind.value)
 
     def _unreported(self) -> list[OutboundMessage]:
-        accepted = [sent for provider in self.world.providers.values() for sent in provider.accepted]
+        accepted = [sent for provider in self.world.all_providers for sent in provider.accepted]
         return [sent for sent in accepted if self.receipts and sent.attempt_id not in self._reported]
 
     def _skip_to_next_event(self) -> bool:

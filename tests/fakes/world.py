@@ -67,6 +67,7 @@ class World:
     providers: dict[str, FakeReceiptSource] = field(
         default_factory=lambda: {name: FakeReceiptSource(name, f"fake-{name}") for name in CHANNELS}
     )
+    further: dict[str, list[FakeReceiptSource]] = field(default_factory=dict)  # by channel, after the first provider
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
@@ -84,8 +85,8 @@ class World:
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),
             tokens=FakeTokens(),
-            providers={name: (provider,) for name, provider in self.providers.items()},
-            receipt_sources={provider.name: provider for provider in self.providers.values()},
+            providers={name: (provider, *self.further.get(name, ())) for name, provider in self.providers.items()},
+            receipt_sources={provider.name: provider for provider in self.all_providers},
             callback_client=self.callback_client,
             check_destination=check_destination,
             bucket_secret=b"bucket secret",
@@ -95,7 +96,7 @@ class World:
     def watch(self, steps: StepsThrough) -> None:
         """Every effect passes through ``steps`` from here on."""
         self.steps = self.database.steps = self.publisher.steps = self.callback_client.steps = steps
-        for provider in self.providers.values():
+        for provider in self.all_providers:
             provider.steps = steps
 
     def restart(self) -> None:
@@ -106,6 +107,10 @@ class World:
     def with_(self, **changes: Any) -> Services:
         self.services = replace(self.services, **changes)
         return self.services
+
+    @property
+    def all_providers(self) -> list[FakeReceiptSource]:
+        return [*self.providers.values(), *(provider for others in self.further.values() for provider in others)]
 
     @property
     def documents(self) -> dict[tuple[str, str], dict[str, Any]]:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -7,8 +8,9 @@ from shared.domain import verdict
 from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Transient
 from shared.domain.identifiers import AttemptId
 from shared.domain.notification import Attempt
+from shared.domain.routing import NOT_CARRIED, PassedOver
 from shared.domain.status import DeliveryStatus
-from shared.domain.verdict import EXHAUSTED, MAX_THROTTLED_ATTEMPTS, Situation
+from shared.domain.verdict import EXHAUSTED, MAX_UNBURNED_ATTEMPTS, Situation
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 MAX = 4
@@ -65,7 +67,7 @@ def test_doubt_waits_for_a_receipt_and_is_never_retried_here(before: int) -> Non
     assert result.wake_at == NOW + timedelta(seconds=60)
 
 
-@pytest.mark.parametrize("before", [0, MAX, MAX * 3, MAX_THROTTLED_ATTEMPTS - 2])
+@pytest.mark.parametrize("before", [0, MAX, MAX * 3, MAX_UNBURNED_ATTEMPTS - 2])
 def test_being_asked_to_slow_down_burns_no_attempt(before: int) -> None:
     throttled = _situation(before + 1, ["throttled"] * before)
 
@@ -74,7 +76,7 @@ def test_being_asked_to_slow_down_burns_no_attempt(before: int) -> None:
 
 
 def test_nobody_is_paced_for_ever() -> None:
-    throttled = _situation(MAX_THROTTLED_ATTEMPTS, ["throttled"] * (MAX_THROTTLED_ATTEMPTS - 1))
+    throttled = _situation(MAX_UNBURNED_ATTEMPTS, ["throttled"] * (MAX_UNBURNED_ATTEMPTS - 1))
 
     result = verdict.failed(throttled, Throttled("429"))
 
@@ -113,3 +115,113 @@ def test_acceptance_ends_the_attempt(delivered: bool, status: DeliveryStatus) ->
         provider_message_id="provider-id",
         finished_at=NOW,
     )
+
+
+TWO = ("fakepost", "otherpost")
+
+
+def _with_another(number: int, earlier_outcomes: list[str], **more: Any) -> Situation:
+    return replace(_situation(number, earlier_outcomes), order=TWO, **more)
+
+
+def _tried_elsewhere(situation: Situation) -> Situation:
+    other = tuple(
+        Attempt(AttemptId(f"t.id.email.{n}"), n, NOW, provider="otherpost", outcome="transient") for n in range(MAX)
+    )
+    return replace(situation, earlier=(*situation.earlier, *other))
+
+
+def test_each_provider_has_its_own_attempts_and_the_next_one_starts_at_once() -> None:
+    last_of_its_share = _with_another(MAX, ["transient"] * (MAX - 1))
+
+    result = verdict.failed(last_of_its_share, Transient("down"))
+
+    assert (result.status, result.due_at) == (DeliveryStatus.RETRYING, NOW)
+
+
+def test_when_every_provider_has_had_its_attempts_the_delivery_is_given_up() -> None:
+    situation = _tried_elsewhere(_with_another(2 * MAX, ["transient"] * (MAX - 1)))
+
+    assert verdict.failed(situation, Transient("down")).reason == EXHAUSTED
+
+
+def test_while_a_share_lasts_the_schedule_is_kept_also_with_another_provider() -> None:
+    result = verdict.failed(_with_another(1, []), Transient("down"))
+
+    assert result.due_at is not None
+    assert result.due_at >= NOW + timedelta(seconds=1)
+
+
+def test_a_wrong_account_makes_it_the_next_providers_turn_at_once_and_its_own_by_the_schedule() -> None:
+    assert verdict.failed(_with_another(1, []), Misconfigured("bad_key")).due_at == NOW
+    alone = verdict.failed(_situation(1, []), Misconfigured("bad_key"))
+    assert alone.due_at is not None
+    assert alone.due_at >= NOW + timedelta(seconds=1)
+
+
+def test_a_rejection_of_this_provider_alone_is_tried_elsewhere_at_once() -> None:
+    result = verdict.failed(_with_another(1, []), Rejected("country_not_enabled", elsewhere=True))
+
+    assert (result.status, result.due_at) == (DeliveryStatus.RETRYING, NOW)
+    assert (result.attempt.outcome, result.attempt.reason) == (NOT_CARRIED, "country_not_enabled")
+
+
+def test_a_rejection_of_this_provider_alone_is_final_where_there_is_no_other() -> None:
+    result = verdict.failed(_situation(1, []), Rejected("country_not_enabled", elsewhere=True))
+
+    assert (result.status, result.reason) == (DeliveryStatus.FAILED, "country_not_enabled")
+
+
+def test_a_rejection_of_this_provider_alone_gives_up_what_the_others_failed_to_carry() -> None:
+    situation = _tried_elsewhere(_with_another(MAX + 1, []))
+
+    result = verdict.failed(situation, Rejected("country_not_enabled", elsewhere=True))
+
+    assert (result.status, result.reason) == (DeliveryStatus.FAILED, EXHAUSTED)
+
+
+def test_a_rejection_of_the_message_is_not_tried_elsewhere() -> None:
+    assert verdict.failed(_with_another(1, []), Rejected("no_such_user")).status is DeliveryStatus.FAILED
+
+
+def test_doubt_is_never_failed_over() -> None:
+    result = verdict.failed(_with_another(MAX, ["transient"] * (MAX - 1)), InDoubt("timeout"))
+
+    assert (result.status, result.due_at) == (DeliveryStatus.IN_DOUBT, None)
+
+
+def test_what_would_come_too_late_has_expired_already() -> None:
+    situation = replace(_situation(1, []), expires_at=NOW + timedelta(seconds=30))
+
+    result = verdict.failed(situation, Throttled("429", retry_after=timedelta(seconds=30)))
+
+    assert (result.status, result.reason, result.due_at) == (DeliveryStatus.EXPIRED, "429", None)
+    assert result.attempt.outcome == "throttled"
+
+
+def test_held_back_burns_nothing_and_says_why() -> None:
+    due = NOW + timedelta(seconds=60)
+
+    result = verdict.held(_with_another(3, []), PassedOver.BREAKER_OPEN, due)
+
+    assert (result.status, result.reason, result.due_at) == (DeliveryStatus.RETRYING, "breaker_open", due)
+    assert (result.attempt.outcome, result.attempt.provider) == ("held", None)
+
+
+def test_held_back_ends_with_the_time_and_with_patience() -> None:
+    due = NOW + timedelta(seconds=60)
+    late = replace(_situation(1, []), expires_at=due)
+    often = replace(_situation(MAX_UNBURNED_ATTEMPTS, []))
+
+    assert verdict.held(late, PassedOver.BREAKER_OPEN, due).status is DeliveryStatus.EXPIRED
+    assert verdict.held(often, PassedOver.BREAKER_OPEN, due).reason == EXHAUSTED
+
+
+@pytest.mark.parametrize(
+    ("because", "reason"),
+    [(PassedOver.USED_UP, EXHAUSTED), (PassedOver.NOT_CARRIED, "not_carried"), (None, EXHAUSTED)],
+)
+def test_given_up_without_a_call(because: PassedOver | None, reason: str) -> None:
+    result = verdict.given_up(_situation(2, []), because)
+
+    assert (result.status, result.reason, result.attempt.outcome) == (DeliveryStatus.FAILED, reason, "held")
