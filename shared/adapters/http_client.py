@@ -14,8 +14,9 @@ import aiohttp
 from shared.domain.errors import InDoubt, Transient
 from shared.ports import HttpAnswer
 
-MAX_CONNECTIONS = 200
-MAX_CONNECTIONS_PER_HOST = 100
+# The bulkhead bounds what is under way, for each channel; a bound over all hosts would let one channel's slow provider
+# take the connections of another's. A push to many devices may make several calls in one place, hence more than 200.
+MAX_CONNECTIONS_PER_HOST = 400
 KEEP_ALIVE = timedelta(seconds=15)  # shorter than what common servers grant, so they rarely close under our request
 CONNECT_TIMEOUT = timedelta(seconds=10)  # covers waiting for the pool, DNS, TCP and TLS
 MAX_ANSWER_BYTES = 64 * 1024
@@ -40,7 +41,7 @@ _FIXED_HEADERS = {"accept-encoding": "identity", "user-agent": "customer-notific
 def pooled_connector() -> aiohttp.TCPConnector:
     """The pool for the hosts that our settings name."""
     return aiohttp.TCPConnector(
-        limit=MAX_CONNECTIONS, limit_per_host=MAX_CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE.total_seconds()
+        limit=0, limit_per_host=MAX_CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE.total_seconds()
     )
 
 

@@ -35,7 +35,7 @@ async def deliver(chunk: Chunk, services: Services) -> None:
     Raises:
         StoreUnavailable, PublishFailed: the message should be delivered again; nothing that was sent is sent twice.
     """
-    async with services.bulkhead.room_for(len(chunk.items), chunk.channel):
+    async with services.bulkhead.room_for(chunk):
         claim_id = uuid4().hex
         # A claim's holder is told that it holds it however often it asks, so nothing may be asked for twice.
         distinct = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
