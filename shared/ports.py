@@ -11,7 +11,7 @@ from shared.domain.chunk import ChunkItem
 from shared.domain.content import Content
 from shared.domain.idempotency import KeyRecord
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
-from shared.domain.notification import JsonValue, Notification
+from shared.domain.notification import JsonValue, Lane, Notification
 from shared.domain.outcome import Claimed, NotClaimed, Nudge, Outcome, StatusChange
 from shared.domain.receipt import Receipt
 from shared.domain.tenant_policy import PolicyVersion, TenantPolicy
@@ -50,13 +50,15 @@ class HttpClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One attempt as a provider sees it."""
+    """One attempt as a provider sees it. After ``expires_at`` nobody wants to read it any more."""
 
     attempt_id: AttemptId
     channel: str
     address: Address
     content: Content
     category: str
+    lane: Lane = Lane.NORMAL
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

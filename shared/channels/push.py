@@ -42,7 +42,8 @@ def _address(recipient: Recipient) -> Devices:
     for index, device in enumerate(written):
         if not _TOKEN.fullmatch(device.token):
             raise AddressProblem(f"/recipient/deviceTokens/{index}/token", "is not a device token")
-    return Devices(tuple(DeviceToken(device.platform, device.token) for device in written))
+    # A token that is written twice is still one device, which should not ring twice.
+    return Devices(tuple(dict.fromkeys(DeviceToken(device.platform, device.token) for device in written)))
 
 
 def _compose(parts: Mapping[str, str], _template: str, _data: Mapping[str, JsonValue]) -> PushContent:

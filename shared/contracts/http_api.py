@@ -144,6 +144,15 @@ class RegisterCallbackEndpoint(Inbound):
     statuses: Annotated[list[Literal["SENT", "DELIVERED", "FAILED", "BOUNCED"]], Field(min_length=1, max_length=8)]
 
 
+class TargetView(Outbound):
+    """What one try came to at one of several targets, such as a customer's devices, counted from 0."""
+
+    number: int
+    outcome: str
+    reason: str | None = None
+    provider_message_id: str | None = None
+
+
 class AttemptView(Outbound):
     """One try, as the consumer sees it."""
 
@@ -156,6 +165,7 @@ class AttemptView(Outbound):
     outcome: str | None = None
     reason: str | None = None
     provider_message_id: str | None = None
+    targets: list[TargetView] | None = None
 
 
 class DeliveryView(Outbound):

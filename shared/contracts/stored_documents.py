@@ -20,6 +20,7 @@ from shared.domain.notification import (
     HistoryEntry,
     Lane,
     Notification,
+    TargetResult,
     TemplateRef,
 )
 from shared.domain.status import DeliveryStatus
@@ -53,6 +54,16 @@ def attempt_document(attempt: Attempt) -> Document:
         providerMessageId=attempt.provider_message_id,
         finishedAt=stamp(attempt.finished_at),
         routedBecause=attempt.routed_because,
+        targets=[_target_document(result) for result in attempt.targets] or None,
+    )
+
+
+def _target_document(result: TargetResult) -> Document:
+    return _present(
+        number=result.number,
+        outcome=result.outcome,
+        reason=result.reason,
+        providerMessageId=result.provider_message_id,
     )
 
 
@@ -67,6 +78,10 @@ def _attempt(document: Document) -> Attempt:
         provider_message_id=document.get("providerMessageId"),
         finished_at=_instant(document.get("finishedAt")),
         routed_because=document.get("routedBecause"),
+        targets=tuple(
+            TargetResult(each["number"], each["outcome"], each.get("reason"), each.get("providerMessageId"))
+            for each in document.get("targets", ())
+        ),
     )
 
 

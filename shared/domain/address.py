@@ -5,7 +5,7 @@ how it is stored, so that a new one needs no change outside the channel's file.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,15 @@ class Address(ABC):
     def destination(self) -> str | None:
         """The URL that the consumer or customer wrote, which accept must have checked; None when there is none."""
         return None
+
+    @property
+    def targets(self) -> "tuple[Address, ...]":
+        """The places that are reached, or not, each on its own; most addresses are one place."""
+        return (self,)
+
+    def narrowed(self, numbers: Collection[int]) -> "Address":  # noqa: ARG002 - one place can't be narrowed
+        """The address with only those of its targets that stand at ``numbers``."""
+        return self
 
     @abstractmethod
     def stored(self) -> dict[str, Any]:
@@ -73,6 +82,15 @@ class Devices(Address):
 
     tokens: tuple[DeviceToken, ...]
 
+    @property
+    def targets(self) -> tuple[Address, ...]:
+        """Each device."""
+        return tuple(Devices((token,)) for token in self.tokens)
+
+    def narrowed(self, numbers: Collection[int]) -> Address:
+        """The devices at ``numbers``."""
+        return Devices(tuple(token for number, token in enumerate(self.tokens) if number in numbers))
+
     def stored(self) -> dict[str, Any]:
         """As JSON."""
         return {"devices": [{"platform": token.platform, "token": token.token} for token in self.tokens]}
@@ -80,7 +98,8 @@ class Devices(Address):
     @classmethod
     def restored(cls, document: Mapping[str, Any]) -> "Devices":
         """What ``stored`` gave."""
-        return cls(tuple(DeviceToken(token["platform"], token["token"]) for token in document["devices"]))
+        tokens = (DeviceToken(token["platform"], token["token"]) for token in document["devices"])
+        return cls(tuple(dict.fromkeys(tokens)))  # documents from before accept dropped repetitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ provider have the message instead.
 
 from dataclasses import dataclass
 
-from shared.domain.address import Address, PhoneNumber
+from shared.domain.address import Address, Devices, PhoneNumber, Platform
 from shared.domain.content import Content, EmailContent, SmsContent
 
 
@@ -21,6 +21,7 @@ class Capabilities:
         max_text_characters: an SMS text, in Unicode characters.
         html: whether an email may have an HTML part only.
         number_prefixes: E.164 prefixes (``+49``) that it reaches; None for all.
+        platforms: the platforms whose devices it reaches; None for all. Of several devices, one is enough.
     """
 
     messages_a_call: int = 1
@@ -28,6 +29,7 @@ class Capabilities:
     max_text_characters: int | None = None
     html: bool = True
     number_prefixes: tuple[str, ...] | None = None
+    platforms: tuple[Platform, ...] | None = None
 
     def refuses(self, address: Address, content: Content | None) -> str | None:
         """Why the provider can't carry ``content`` to ``address`` (a stable reason); None when it can.
@@ -36,6 +38,8 @@ class Capabilities:
         """
         if isinstance(address, PhoneNumber) and not self._reaches(address):
             return "country_not_enabled"
+        if isinstance(address, Devices) and not self._reaches_any(address):
+            return "platform_not_supported"
         if isinstance(content, SmsContent):
             return "content_too_large" if _exceeds(len(content.text), self.max_text_characters) else None
         if isinstance(content, EmailContent):
@@ -44,6 +48,9 @@ class Capabilities:
 
     def _reaches(self, number: PhoneNumber) -> bool:
         return self.number_prefixes is None or number.e164.startswith(self.number_prefixes)
+
+    def _reaches_any(self, devices: Devices) -> bool:
+        return self.platforms is None or any(token.platform in self.platforms for token in devices.tokens)
 
     def _refuses_email(self, content: EmailContent) -> str | None:
         if not self.html and not content.text:

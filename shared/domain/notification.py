@@ -39,10 +39,24 @@ class TemplateRef:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetResult:
+    """What one attempt came to for one target of its address, such as one of the customer's devices.
+
+    ``number`` counts the address's targets from 0; ``outcome`` and ``reason`` are words as in ``Attempt``.
+    """
+
+    number: int
+    outcome: str
+    reason: str | None = None
+    provider_message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try of one delivery with one provider.
 
-    ``routed_because`` says why it was not the most preferred provider that made it.
+    ``routed_because`` says why it was not the most preferred provider that made it. ``targets`` are its results one by
+    one, where there are several.
     """
 
     id: AttemptId
@@ -54,6 +68,7 @@ class Attempt:
     provider_message_id: str | None = None
     finished_at: datetime | None = None
     routed_because: str | None = None
+    targets: tuple[TargetResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from shared.domain.content import Content
 from shared.domain.errors import InDoubt, ProviderError, Rejected, TemplateUnusable, Transient
 from shared.domain.notification import Delivery, Notification
 from shared.domain.status import DeliveryStatus
+from shared.domain.targets import judge
 from shared.domain.verdict import Situation, Verdict
 from shared.pipeline.pacing import Pace
 from shared.pipeline.services import Services
+from shared.pipeline.targets import send_to_targets
 from shared.ports import OutboundMessage, Provider
 
 logger = logging.getLogger(__name__)
@@ -75,11 +77,12 @@ async def _try_once(assignment: Assignment, pace: Pace, services: Services) -> V
     if notification.expires_at and services.clock.now() >= notification.expires_at:
         return Verdict(DeliveryStatus.EXPIRED, attempt)
     try:
-        content = await _content(notification, delivery, services)
+        message = _message(assignment, await _content(notification, delivery, services))
+        if (count := len(delivery.address.targets)) > 1:
+            answers = await send_to_targets(message, assignment.provider, pace, delivery.attempts[:-1])
+            return judge(_situation(assignment, services), count, answers)
         await pace.turn()
-        answer = await assignment.provider.send(
-            OutboundMessage(attempt.id, delivery.channel, delivery.address, content, notification.category.value)
-        )
+        answer = await assignment.provider.send(message)
     except ProviderError as error:
         return verdict.failed(_situation(assignment, services), error)
     except Exception:
@@ -87,6 +90,19 @@ async def _try_once(assignment: Assignment, pace: Pace, services: Services) -> V
         logger.exception("Attempt failed unexpectedly", extra={"tracking_id": notification.tracking_id})
         return verdict.failed(_situation(assignment, services), InDoubt("internal_error"))
     return verdict.accepted(_situation(assignment, services), answer.provider_message_id, delivered=answer.delivered)
+
+
+def _message(assignment: Assignment, content: Content) -> OutboundMessage:
+    notification, delivery = assignment.notification, assignment.delivery
+    return OutboundMessage(
+        attempt_id=delivery.attempts[-1].id,
+        channel=delivery.channel,
+        address=delivery.address,
+        content=content,
+        category=notification.category.value,
+        lane=notification.lane,
+        expires_at=notification.expires_at,
+    )
 
 
 def _situation(assignment: Assignment, services: Services) -> Situation:

@@ -1,6 +1,6 @@
 """The status of a notification, as its consumer sees it."""
 
-from shared.contracts.http_api import AttemptView, DeliveryView, HistoryView, NotificationView
+from shared.contracts.http_api import AttemptView, DeliveryView, HistoryView, NotificationView, TargetView
 from shared.domain.errors import NotFound
 from shared.domain.identifiers import TrackingId, is_tracking_id
 from shared.domain.notification import Attempt, Delivery, Notification
@@ -73,4 +73,14 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
         outcome=attempt.outcome,
         reason=attempt.reason,
         provider_message_id=attempt.provider_message_id,
+        targets=[
+            TargetView(
+                number=result.number,
+                outcome=result.outcome,
+                reason=result.reason,
+                provider_message_id=result.provider_message_id,
+            )
+            for result in attempt.targets
+        ]
+        or None,
     )

@@ -12,6 +12,7 @@ from shared.domain.chunk import Chunk
 from shared.domain.notification import Notification
 from shared.domain.outcome import ClaimRefusal, NotClaimed, Outcome
 from shared.domain.status import DeliveryStatus
+from shared.domain.targets import with_reach
 from shared.domain.verdict import Verdict
 from shared.pipeline.announce import publish_status
 from shared.pipeline.dead_letters import GIVEN_UP, dead_letter
@@ -50,7 +51,8 @@ async def record_outcomes(
     await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)
 
 
-def _outcome(notification: Notification, result: Verdict, channel: str, claim_id: str, services: Services) -> Outcome:
+def _outcome(notification: Notification, judged: Verdict, channel: str, claim_id: str, services: Services) -> Outcome:
+    result = with_reach(judged, notification.deliveries[channel].attempts[:-1])
     return Outcome(
         tracking_id=notification.tracking_id,
         channel=channel,

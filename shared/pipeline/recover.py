@@ -20,6 +20,7 @@ from shared.domain.notification import Category, Delivery, Lane, Notification
 from shared.domain.outcome import Nudge
 from shared.domain.routing import is_used_up
 from shared.domain.status import DeliveryStatus
+from shared.domain.targets import PARTLY_SENT, any_taken
 from shared.domain.verdict import EXHAUSTED
 from shared.pipeline.announce import publish_chunks
 from shared.pipeline.dead_letters import dead_letter
@@ -94,6 +95,8 @@ def _move(
         status, wake_at = DeliveryStatus.RETRYING, now + patience.publish
         reason = "not_taken" if isinstance(finding, NotTaken) else "resent_in_doubt"
         publish_attempt = delivery.attempt + 1
+    if status is DeliveryStatus.FAILED and any_taken(delivery.attempts):
+        status, reason = DeliveryStatus.SENT, PARTLY_SENT
     nudge = Nudge(
         tracking_id=notification.tracking_id,
         channel=delivery.channel,

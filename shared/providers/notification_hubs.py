@@ -9,12 +9,12 @@ attempt id, and the customer's mobile backend relays what the app saw as a Stand
     {"type": "push.acknowledged", "timestamp": "…Z",
      "data": {"attemptId": "…", "notificationId": "…", "status": "delivered" | "failed" | "opened"}}
 
-A customer may hold several devices: device k > 0 gets the attempt id with ``~k`` behind, taken off again in receipts.
+A customer may hold several devices: all but the first get the attempt id with ``~1``, ``~2`` … behind, taken off again
+in receipts.
 Unverified against the real service: which status a handle that is no longer valid gets. Documented is 404 for a hub
 that does not exist; a 404 is read as a lost device only when its text speaks of one.
 """
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -27,21 +27,20 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 import orjson
 
-from shared.domain.address import Devices, DeviceToken, Platform
+from shared.domain.address import Devices, Platform
 from shared.domain.content import PushContent
 from shared.domain.errors import (
     FieldError,
-    InDoubt,
     InvalidSubmission,
     Misconfigured,
     ProviderError,
     ReceiptNotAuthentic,
     Rejected,
     Throttled,
-    Transient,
 )
 from shared.domain.identifiers import AttemptRef
 from shared.domain.receipt import Receipt, ReceiptKind
+from shared.domain.targets import attempt_of_target
 from shared.domain.webhook_signature import SignatureInvalid, verify
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
 from shared.providers.provider_answer import Failure, failure_of, is_success, json_object, utc_now
@@ -57,7 +56,7 @@ STATUSES: Mapping[int, Failure] = {
     401: (Misconfigured, "authentication_failed"),
     403: (Throttled, "quota_exceeded"),
     404: (Misconfigured, "hub_not_found"),
-    410: (Rejected, "device_gone"),
+    410: (Rejected, "device_unregistered"),
     413: (Rejected, "content_too_large"),
     429: (Throttled, "too_many_requests"),
 }
@@ -67,8 +66,6 @@ ACKNOWLEDGEMENTS: Mapping[str, ReceiptKind] = {
     "failed": ReceiptKind.FAILED,
     "opened": ReceiptKind.OPENED,
 }
-# With several devices the most retriable failure speaks for all, but doubt comes first: a retry could reach it twice.
-PRECEDENCE: tuple[type[ProviderError], ...] = (InDoubt, Throttled, Transient, Misconfigured, Rejected)
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]{1,4096}")
 _MESSAGE_ID = re.compile(r"/messages/([^/?]+)")
@@ -136,37 +133,17 @@ class NotificationHubs:
         self._now = now
 
     async def send(self, message: OutboundMessage) -> Accepted:
-        """Hand one push notification to the hub for each device; accepted when one of them is.
+        """Hand one push notification to the hub, for one device; the pipeline calls once for each.
 
         Raises:
-            Transient, Throttled, Rejected, Misconfigured, InDoubt: by the tables above, when no device is accepted.
+            Transient, Throttled, Rejected, Misconfigured, InDoubt: by the tables above.
         """
         if not isinstance(message.address, Devices) or not isinstance(message.content, PushContent):
             raise Rejected("wrong_channel")
-        devices, content = message.address.tokens, message.content
-        if not devices:
-            raise Rejected("no_device")
-        outcomes = await asyncio.gather(
-            *(
-                self._outcome(device, _payload(device.platform, content, _attempt_at(message.attempt_id, index)))
-                for index, device in enumerate(devices)
-            )
-        )
-        accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
-        if accepted:
-            return accepted[0]
-        failures = [outcome for outcome in outcomes if isinstance(outcome, ProviderError)]
-        raise min(failures, key=_precedence)
-
-    async def _outcome(self, device: DeviceToken, payload: bytes) -> Accepted | ProviderError:
-        try:
-            return await self._send_to(device, payload)
-        except ProviderError as error:
-            return error
-
-    async def _send_to(self, device: DeviceToken, payload: bytes) -> Accepted:
+        [device] = message.address.tokens
         if not _HEADER_VALUE.fullmatch(device.token):
             raise Rejected("invalid_address")  # the token travels as a header, where a line break would start another
+        payload = _payload(device.platform, message.content, message.attempt_id)
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise Rejected("content_too_large")
         headers = {
@@ -183,7 +160,7 @@ class NotificationHubs:
 
     def _failure(self, answer: HttpAnswer) -> ProviderError:
         if answer.status == 404 and _LOST_DEVICE.search(answer.body):  # noqa: PLR2004 - see the module's docstring
-            return Rejected("device_gone")
+            return Rejected("device_unregistered")
         return failure_of(self.name, STATUSES, answer, self._now())
 
     def _token(self) -> str:
@@ -214,7 +191,7 @@ class NotificationHubs:
         acknowledged = document.get("data")
         if not isinstance(acknowledged, dict):
             raise _malformed("/data", "missing")
-        attempt_id = str(acknowledged.get("attemptId") or "").partition("~")[0]
+        attempt_id = attempt_of_target(str(acknowledged.get("attemptId") or ""))
         if AttemptRef.parse(attempt_id) is None:
             return []
         status = acknowledged.get("status")
@@ -253,20 +230,12 @@ def _connection_parts(connection: str) -> Mapping[str, str]:
     return parts
 
 
-def _attempt_at(attempt_id: str, index: int) -> str:
-    return f"{attempt_id}~{index}" if index else attempt_id
-
-
 def _payload(platform: Platform, content: PushContent, attempt_id: str) -> bytes:
     shown = {"title": content.title, "body": content.body}
     hidden = {**content.data, "attempt_id": attempt_id}
     if platform == "fcm":
         return orjson.dumps({"message": {"notification": shown, "data": hidden}})
     return orjson.dumps({**hidden, "aps": {"alert": shown}})
-
-
-def _precedence(failure: ProviderError) -> int:
-    return next(rank for rank, kind in enumerate(PRECEDENCE) if isinstance(failure, kind))
 
 
 def _instant(value: object) -> datetime:

@@ -133,7 +133,7 @@ async def test_a_permanent_reject(stage):
     with pytest.raises(Rejected) as caught:
         await stage.send()
 
-    assert caught.value.reason in {"invalid_address", "device_gone", "gone"}
+    assert caught.value.reason in {"invalid_address", "device_unregistered", "gone"}
 
 
 async def test_an_authentication_failure_is_our_misconfiguration(stage):

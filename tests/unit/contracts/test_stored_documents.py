@@ -18,6 +18,7 @@ from shared.domain.notification import (
     HistoryEntry,
     Lane,
     Notification,
+    TargetResult,
     TemplateRef,
 )
 from shared.domain.status import DeliveryStatus
@@ -35,7 +36,7 @@ KINDS = {
     "email": (st.builds(EmailAddress, words), st.builds(EmailContent, words, maybe, maybe)),
     "sms": (st.builds(PhoneNumber, words), st.builds(SmsContent, words)),
     "push": (
-        st.builds(Devices, st.lists(devices, max_size=3).map(tuple)),
+        st.builds(Devices, st.lists(devices, max_size=3, unique=True).map(tuple)),
         st.builds(PushContent, words, words, st.dictionaries(words, words, max_size=3)),
     ),
     "webhook": (st.builds(WebhookUrl, words), st.builds(WebhookContent, words)),
@@ -44,8 +45,18 @@ KINDS = {
         st.builds(UnreadContent, st.dictionaries(words, json_values, max_size=3)),
     ),
 }
+results = st.builds(TargetResult, st.integers(0, 9), words, maybe, maybe)
 attempts = st.builds(
-    Attempt, words.map(AttemptId), st.integers(1, 50), instants, maybe, maybe, maybe, maybe, st.none() | instants
+    Attempt,
+    words.map(AttemptId),
+    st.integers(1, 50),
+    instants,
+    maybe,
+    maybe,
+    maybe,
+    maybe,
+    st.none() | instants,
+    targets=st.lists(results, max_size=2).map(tuple),
 )
 
 

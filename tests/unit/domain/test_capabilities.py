@@ -1,6 +1,6 @@
 import pytest
 
-from shared.domain.address import Devices, EmailAddress, PhoneNumber
+from shared.domain.address import Devices, DeviceToken, EmailAddress, PhoneNumber
 from shared.domain.capabilities import ANYTHING, Capabilities, capabilities_of
 from shared.domain.content import EmailContent, PushContent, SmsContent
 
@@ -50,3 +50,12 @@ def test_a_number_needs_a_provider_that_reaches_its_prefix(
     prefixes: tuple[str, ...] | None, reason: str | None
 ) -> None:
     assert Capabilities(number_prefixes=prefixes).refuses(GERMAN, SmsContent("x")) == reason
+
+
+def test_some_reach_the_devices_of_one_platform_only_and_one_device_is_enough() -> None:
+    fcm, apns = DeviceToken("fcm", "a"), DeviceToken("apns", "b")
+    push = PushContent("t", "b")
+
+    assert Capabilities(platforms=("fcm",)).refuses(Devices((apns,)), push) == "platform_not_supported"
+    assert Capabilities(platforms=("fcm",)).refuses(Devices((apns, fcm)), push) is None
+    assert ANYTHING.refuses(Devices((apns,)), None) is None

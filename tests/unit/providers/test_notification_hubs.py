@@ -10,7 +10,7 @@ import pytest
 
 from shared.domain.address import Devices, DeviceToken
 from shared.domain.content import PushContent
-from shared.domain.errors import InDoubt, InvalidSubmission, Misconfigured, Rejected, Throttled, Transient
+from shared.domain.errors import InvalidSubmission, Misconfigured, Rejected
 from shared.domain.identifiers import AttemptId
 from shared.domain.receipt import ReceiptKind
 from shared.ports import OutboundMessage, ReceiptRequest
@@ -23,7 +23,6 @@ SETTINGS = NotificationHubsSettings(
 )
 CONTENT = PushContent("Title", "Body", {"order": "7"})
 CREATED = answer(201, location="https://ns.servicebus.windows.net/hub/messages/22-33-1?api-version=2020-06")
-GONE, QUOTA, BUSY, FORBIDDEN = answer(410), answer(403), answer(503), answer(401)
 
 
 def provider(client, now=lambda: NOW) -> NotificationHubs:
@@ -75,41 +74,6 @@ async def test_content_can_not_take_the_attempt_ids_place():
     assert json.loads(client.posted[0].body)["message"]["data"]["attempt_id"] == ATTEMPT
 
 
-async def test_each_device_gets_an_attempt_id_of_its_own():
-    _, posted = await sent("fcm-1", "apns-2", "fcm-3")
-
-    ids = [json.loads(p.body).get("attempt_id") or json.loads(p.body)["message"]["data"]["attempt_id"] for p in posted]
-    assert ids == [ATTEMPT, f"{ATTEMPT}~1", f"{ATTEMPT}~2"]
-
-
-async def test_one_accepted_device_is_enough():
-    client = RecordingClient(GONE, BUSY, CREATED)
-
-    assert (await provider(client).send(message("a", "b", "c"))).provider_message_id == "22-33-1"
-
-
-@pytest.mark.parametrize(
-    ("answers", "kind"),
-    [
-        ((GONE, GONE), Rejected),
-        ((GONE, FORBIDDEN), Misconfigured),
-        ((GONE, BUSY), Transient),
-        ((BUSY, QUOTA), Throttled),
-        ((QUOTA, InDoubt("no_answer")), InDoubt),
-        ((Transient("connection_failed"), GONE), Transient),
-    ],
-)
-async def test_otherwise_the_most_retriable_failure_speaks_unless_one_is_in_doubt(answers, kind):
-    for order in (answers, answers[::-1]):
-        with pytest.raises(kind):
-            await provider(RecordingClient(*order)).send(message("a", "b"))
-
-
-async def test_no_device_is_a_reject():
-    with pytest.raises(Rejected, match="no_device"):
-        await provider(RecordingClient(CREATED)).send(message())
-
-
 @pytest.mark.parametrize("token", ["", "a b", "a\r\nauthorization: x", "tökén", "x" * 5000])
 async def test_a_token_that_is_no_header_value_never_leaves(token):
     client = RecordingClient(CREATED)
@@ -132,7 +96,11 @@ async def test_a_payload_beyond_the_platforms_limit_never_leaves():
 @pytest.mark.parametrize(
     ("body", "kind", "reason"),
     [
-        (b"<Error><Code>404</Code><Detail>The device handle is unknown.</Detail></Error>", Rejected, "device_gone"),
+        (
+            b"<Error><Code>404</Code><Detail>The device handle is unknown.</Detail></Error>",
+            Rejected,
+            "device_unregistered",
+        ),
         (b"<Error><Code>404</Code><Detail>The hub does not exist.</Detail></Error>", Misconfigured, "hub_not_found"),
     ],
 )
