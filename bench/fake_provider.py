@@ -4,10 +4,10 @@ Outside the service: it knows the vendors' request shapes and nothing of the app
 the campaign believe. Run as its own process: ``python -m bench.fake_provider --port 9100`` (or the file). A raw
 protocol over httptools, because its CPU time counts against what the machine has left for the service.
 
-``GET /counts`` {"calls", "notifications", "callbacks"}. ``GET /ledger?from=N`` [[attempt id, monotonic seconds], …]
-from the N-th call on. ``GET /state`` {"calls": {attempt id: count}, "callbacks": […]}. ``PUT /behaviour``
-{"status": 503, "delay": seconds, "channel": "email"}; each may be missing, and {} is health again. Everything else is
-a call.
+``GET /counts`` {"requests", "calls", "notifications", "callbacks"}. ``GET /ledger?from=N`` [[attempt id, monotonic
+seconds], …] from the N-th call on; a request that carries many attempts is a call for each. ``GET /state`` {"calls":
+{attempt id: count}, "callbacks": […]}. ``PUT /behaviour`` {"status": 503, "delay": seconds, "channel": "email"}; each
+may be missing, and {} is health again. Everything else is a provider call.
 """
 
 import argparse
@@ -25,32 +25,36 @@ import uvloop
 _JSON = b"content-type: application/json\r\n"
 
 
-def attempt_id(path: str, headers: dict[str, str], body: bytes) -> str:
-    """The attempt a provider call belongs to, from where each vendor's request carries it."""
+def attempt_ids(path: str, headers: dict[str, str], body: bytes) -> list[str]:
+    """The attempts that a provider call carries, from where each vendor's request has them."""
     if path == "/v3/mail/send":
         mail = orjson.loads(body)
-        return str((mail.get("custom_args") or mail["personalizations"][0]["custom_args"])["attempt_id"])
+        shared = mail.get("custom_args") or {}
+        return [str((shared | (each.get("custom_args") or {}))["attempt_id"]) for each in mail["personalizations"]]
     if path.startswith("/2010-04-01"):
         callback = parse_qs(body.decode())["StatusCallback"][0]
-        return parse_qs(urlsplit(callback).query)["attempt_id"][0]
+        return [parse_qs(urlsplit(callback).query)["attempt_id"][0]]
     if "/messages" in path:
         push = orjson.loads(body)
-        return str(push.get("attempt_id") or push["message"]["data"]["attempt_id"])
-    return headers["webhook-id"]
+        return [str(push.get("attempt_id") or push["message"]["data"]["attempt_id"])]
+    return [headers["webhook-id"]]
 
 
 class Ledger:
     """Every provider call in order of arrival, every callback, and how to answer."""
 
     def __init__(self) -> None:
+        self.requests = 0
         self.calls: list[tuple[str, float]] = []
         self.notifications: set[str] = set()
         self.callbacks: list[tuple[str, str, str, str]] = []
         self.behaviour: dict[str, Any] = {}
 
-    def note(self, attempt: str) -> None:
-        self.calls.append((attempt, time.monotonic()))
-        self.notifications.add(attempt.rsplit(".", 2)[0])
+    def note(self, attempts: list[str]) -> None:
+        now = time.monotonic()
+        self.requests += 1
+        self.calls += [(attempt, now) for attempt in attempts]
+        self.notifications.update(attempt.rsplit(".", 2)[0] for attempt in attempts)
 
     def read(self, path: str, query: str) -> bytes:
         """The answer to a GET."""
@@ -59,8 +63,8 @@ class Ledger:
         if path == "/state":
             calls = Counter(attempt for attempt, _ in self.calls)
             return orjson.dumps({"calls": calls, "callbacks": self.callbacks})
-        counts = {"calls": len(self.calls), "notifications": len(self.notifications), "callbacks": len(self.callbacks)}
-        return orjson.dumps(counts)
+        counts = {"requests": self.requests, "calls": len(self.calls), "notifications": len(self.notifications)}
+        return orjson.dumps(counts | {"callbacks": len(self.callbacks)})
 
     def ill(self, attempt: str) -> dict[str, Any]:
         """The behaviour asked for, where it concerns the attempt's channel."""
@@ -132,12 +136,12 @@ class Exchange(asyncio.Protocol):
 
     def _call(self, path: str, headers: dict[str, str], body: bytes) -> None:
         try:
-            attempt = attempt_id(path, headers, body)
+            attempts = attempt_ids(path, headers, body)
         except (LookupError, ValueError):
             self._answer(response(400, body=b"no attempt id"))
             return
-        self._ledger.note(attempt)
-        ill = self._ledger.ill(attempt)
+        self._ledger.note(attempts)
+        ill = self._ledger.ill(attempts[0])
         answer = response(ill["status"], _JSON, b"{}") if ill.get("status") else accepted(path)
         if ill.get("delay"):
             asyncio.get_running_loop().call_later(ill["delay"], self._answer, answer)

@@ -22,7 +22,7 @@ class Provider:
         self.url = f"http://127.0.0.1:{port}"
 
     def counts(self) -> dict[str, int]:
-        """Calls, distinct notifications, callbacks so far."""
+        """Requests, calls (one for each attempt in a request), distinct notifications, callbacks so far."""
         return dict(self._get("/counts"))
 
     def calls_since(self, index: int) -> list[tuple[str, float]]:

@@ -9,6 +9,7 @@ from shared.contracts.events import BusMessage
 from shared.domain.address import Address
 from shared.domain.chunk import ChunkItem
 from shared.domain.content import Content
+from shared.domain.errors import ProviderError
 from shared.domain.idempotency import KeyRecord
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
 from shared.domain.notification import JsonValue, Lane, Notification
@@ -87,6 +88,28 @@ class Provider(Protocol):
 
         Raises:
             Transient, Throttled, Rejected, Misconfigured, InDoubt: as the provider's table says.
+        """
+        ...
+
+
+@runtime_checkable
+class GroupProvider(Provider, Protocol):
+    """A provider that can carry many attempts in one call."""
+
+    @property
+    def group_limit(self) -> int:
+        """How many attempts one call carries at most."""
+        ...
+
+    def divide(self, messages: Sequence[OutboundMessage]) -> Sequence[Sequence[int]]:
+        """The positions of ``messages`` in groups that may each be one call; every position once. Sends nothing."""
+        ...
+
+    async def send_group(self, messages: Sequence[OutboundMessage]) -> Sequence[Accepted | ProviderError]:
+        """One provider call for several attempts, a group of ``divide``: what came of each, in their order.
+
+        Raises:
+            Transient, Throttled, Rejected, Misconfigured, InDoubt: what came of all of them alike.
         """
         ...
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from bench.fake_provider import attempt_id
+from bench.fake_provider import attempt_ids
 from bench.faults.ledger import Call, Post
 
 _HEARTBEAT_SECONDS = 0.01
@@ -91,18 +91,22 @@ class OutsideProvider:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
-            call = Call(attempt_id(request.path, headers, body), time.monotonic())
+            attempts, now = attempt_ids(request.path, headers, body), time.monotonic()
         except (LookupError, ValueError):
             return web.Response(status=400, text="no attempt id")
-        self.calls.append(call)
+        calls = [Call(attempt, now) for attempt in attempts]
+        self.calls += calls
         try:
-            answer = self.rule(call)
+            # A request that carries many attempts is answered as the first is that is not well.
+            answer = next((each for each in map(self.rule, calls) if each is not WELL), WELL)
             response = refused(answer) if answer.status else accepted(request.path)
             await _wait(answer)
-            call.status = response.status
+            for call in calls:
+                call.status = response.status
             return response
         finally:
-            call.ended = time.monotonic()
+            for call in calls:
+                call.ended = time.monotonic()
 
     async def _callback(self, request: web.Request) -> web.Response:
         body = (await request.read()).decode()

@@ -39,7 +39,11 @@ class Part:
 
 @dataclass(slots=True)
 class Call:
-    """One valid provider call. `extra` is the vendor's own, for its receipts."""
+    """One valid provider call. `extra` is the vendor's own, for its receipts.
+
+    `at_fault` are the parts for whose sake the call is refused: those that met a refusing recipient's magic, or all of
+    them under a fault profile.
+    """
 
     body: bytes
     provider_id: str
@@ -47,6 +51,7 @@ class Call:
     content: dict[str, Any]
     parts: list[Part]
     extra: dict[str, Any] = field(default_factory=dict)
+    at_fault: list[Part] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ class ProviderCalls:
         else:
             each = [self._magic.outcome(vendor.channel, part.recipient) for part in call.parts]
         whole = fault or next((outcome for outcome in each if outcome.decides_the_answer), DELIVERED)
+        call.at_fault = [part for part, outcome in zip(call.parts, each, strict=True) if outcome is whole]
         if not whole.accepted:
             each = [whole] * len(call.parts)
         status = None if whole.cuts_connection else whole.status or vendor.success_status

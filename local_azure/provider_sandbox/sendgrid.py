@@ -94,9 +94,10 @@ class SendGrid:
     def succeed(self, call: Call) -> Reply:
         return Reply(202, headers=[("X-Message-Id", call.provider_id)])
 
-    def refuse(self, outcome: Outcome, call: Call) -> Reply:  # noqa: ARG002 - the vendor's answer names no recipient
-        field = "personalizations.0.to.0.email" if outcome.status == 400 else None
-        reply = _errors_reply(outcome.status, [error(_REFUSALS.get(outcome.status, "error"), field)])
+    def refuse(self, outcome: Outcome, call: Call) -> Reply:
+        message = _REFUSALS.get(outcome.status, "error")
+        errors = [error(message, part.extra["field"]) for part in call.at_fault] if outcome.status == 400 else []
+        reply = _errors_reply(outcome.status, errors or [error(message)])
         if outcome.retry_after_seconds:
             reset_at = str(int(time.time()) + outcome.retry_after_seconds)
             reply.headers += [
@@ -139,7 +140,7 @@ def _call(mail: dict[str, Any], body: bytes) -> Call:
         **{_CONTENT_NAMES.get(block["type"], block["type"]): block["value"] for block in mail.get("content") or ()},
     }
     people = mail["personalizations"]
-    parts = [part for person in people for part in _parts(person, common_args)]
+    parts = [part for place, person in enumerate(people) for part in _parts(place, person, common_args)]
     for number, part in enumerate(parts):
         part.extra["number"] = number
     extra = {"categories": mail.get("categories") or []}
@@ -149,17 +150,23 @@ def _call(mail: dict[str, Any], body: bytes) -> Call:
 _CONTENT_NAMES = {"text/plain": "text", "text/html": "html"}
 
 
-def _parts(person: dict[str, Any], common_args: dict[str, str]) -> list[Part]:
+def _parts(place: int, person: dict[str, Any], common_args: dict[str, str]) -> list[Part]:
     arguments = common_args | (person.get("custom_args") or {})
     merge = dict(person.get("substitutions") or {})
     own_content = {"subject": person["subject"]} if person.get("subject") else {}
     if person.get("dynamic_template_data"):
         own_content["templateData"] = person["dynamic_template_data"]
     # Every address of a personalization gets the message and its own events.
-    addresses = [*person["to"], *(person.get("cc") or ()), *(person.get("bcc") or ())]
     return [
-        Part(address["email"], arguments.get("attempt_id"), merge, own_content, {"custom_args": arguments})
-        for address in addresses
+        Part(
+            address["email"],
+            arguments.get("attempt_id"),
+            merge,
+            own_content,
+            {"custom_args": arguments, "field": f"personalizations.{place}.{kind}.{number}.email"},
+        )
+        for kind in ("to", "cc", "bcc")
+        for number, address in enumerate(person.get(kind) or ())
     ]
 
 

@@ -67,6 +67,7 @@ def find_errors(mail: Any) -> list[Error]:
 
 def _personalization_errors(mail: dict[str, Any], people: list[Any]) -> Iterator[Error]:
     recipients = 0
+    everyone: set[str] = set()
     for number, person in enumerate(people):
         where = f"personalizations.{number}"
         if not isinstance(person, dict):
@@ -88,9 +89,20 @@ def _personalization_errors(mail: dict[str, Any], people: list[Any]) -> Iterator
             recipients += len(addresses)
             for position, address in enumerate(addresses):
                 yield from _address_errors(address, f"{where}.{kind}.{position}", seen, f"{where}.{kind}", where)
+        yield from _repeated_errors(seen & everyone)
+        everyone |= seen
         yield from _personal_data_errors(mail, person, where)
     if recipients > MAX_RECIPIENTS:
         yield error("There is a limit of 1000 total recipients (to + cc + bcc) per request.", "personalizations")
+
+
+def _repeated_errors(addresses: set[str]) -> Iterator[Error]:
+    for email in addresses:
+        yield error(
+            "Each unique email address in the personalizations array should only be included once. You have included "
+            f"[{email}] more than once.",
+            "personalizations",
+        )
 
 
 def _address_errors(address: Any, field: str, seen: set[str], kind: str, block: str) -> Iterator[Error]:

@@ -1,4 +1,7 @@
-"""Templates to text with Jinja2's sandbox; compiled once per template version, locale and part."""
+"""Templates to text with Jinja2's sandbox; compiled once per template version, locale and part.
+
+A text comes with its pieces: what Jinja2 generates one by one, constants of the template and values between them.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +11,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.adapters.built_in_templates import ROOT
+from shared.domain.content import RenderedText
 from shared.domain.errors import TemplateUnusable
 from shared.domain.notification import JsonValue
 from shared.ports import TemplateVersion
@@ -35,7 +39,9 @@ class JinjaRenderer:
         sources = template.parts[locale]
         try:
             return {
-                part: self._checked(self._template(template, locale, part, sources[part]).render(data))
+                part: self._checked(
+                    RenderedText.of(self._template(template, locale, part, sources[part]).generate(data))
+                )
                 for part in parts
                 if part in sources
             }
@@ -49,7 +55,7 @@ class JinjaRenderer:
             self._compiled[key] = environment.from_string(source)
         return self._compiled[key]
 
-    def _checked(self, text: str) -> str:
+    def _checked(self, text: RenderedText) -> RenderedText:
         if len(text) > MAX_RENDERED_BYTES:
             raise TemplateUnusable("too long when rendered")
         return text

@@ -5,7 +5,7 @@ how it is stored: literal content waits in the store between accept and delivery
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,32 @@ class Content(ABC):
     @abstractmethod
     def stored(self) -> dict[str, Any]:
         """The content as JSON, for the store; the channel's ``restore_content`` reads it back."""
+
+
+class RenderedText(str):
+    """A text that remembers the pieces it was put together from, constant ones and filled-in ones.
+
+    Texts of one template can so be compared piece by piece (shared/domain/common_text.py). Whatever is made of one
+    (trimmed, joined) is a plain text again, of one piece.
+    """
+
+    __slots__ = ("pieces",)
+    pieces: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pieces: Iterable[str]) -> "RenderedText":
+        """The text that ``pieces`` make."""
+        kept = tuple(pieces)
+        text = cls("".join(kept))
+        text.pieces = kept
+        return text
+
+
+def pieces_of(text: str | None) -> Sequence[str]:
+    """The pieces of a text; none when there is nothing in it."""
+    if not text:
+        return ()
+    return text.pieces if isinstance(text, RenderedText) else (text,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ A class exists only where some caller acts on it differently::
     │   ├── Throttled            the provider asks us to slow down; pacing, not failure
     │   ├── Rejected             this message will never be accepted (``elsewhere``: not by this provider)
     │   ├── Misconfigured        our account or settings are wrong; no message will be accepted
+    │   ├── Untried              the call was refused for another message's sake; this one goes again, alone
     │   └── InDoubt              the provider may have accepted; the answer was never seen
     ├── TemplateUnusable         the template can't be rendered with this data
     └── ReceiptNotAuthentic      a receipt's signature does not hold                 (401)
@@ -124,6 +125,10 @@ class Rejected(ProviderError):
 
 class Misconfigured(ProviderError):
     """The provider refuses our account or settings, whatever the message."""
+
+
+class Untried(ProviderError):
+    """The call was refused because of another message in it: nothing was taken, and nothing said about this one."""
 
 
 class InDoubt(ProviderError):

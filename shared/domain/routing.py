@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.domain.errors import Misconfigured, Throttled
+from shared.domain.errors import Misconfigured, Throttled, Untried
 from shared.domain.notification import Attempt
 from shared.domain.tenant_policy import ProviderShare
 
 HELD = "held"  # the outcome of an attempt that ended before anybody was called
 NOT_CARRIED = "notcarried"  # the outcome of an attempt whose provider says: not by me
 _PERCENT = 100
-_UNBURNED = {Throttled.__name__.lower(), NOT_CARRIED, HELD}
+_UNTRIED = Untried.__name__.lower()
+_UNBURNED = {Throttled.__name__.lower(), _UNTRIED, NOT_CARRIED, HELD}
 
 
 class PassedOver(StrEnum):
@@ -149,5 +150,13 @@ def is_used_up(order: Sequence[str], attempts: Sequence[Attempt], max_attempts: 
 
 
 def burned(attempts: Iterable[Attempt]) -> int:
-    """How many of ``attempts`` count against a maximum; to be asked to slow down, sent elsewhere or held does not."""
+    """How many of ``attempts`` count against a maximum.
+
+    To be asked to slow down, sent elsewhere, held, or refused for another message's sake does not.
+    """
     return sum(attempt.outcome not in _UNBURNED for attempt in attempts)
+
+
+def was_untried(attempts: Iterable[Attempt]) -> bool:
+    """Whether one of ``attempts`` was refused for another message's sake."""
+    return any(attempt.outcome == _UNTRIED for attempt in attempts)

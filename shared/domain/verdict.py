@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain import routing
-from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled
+from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Untried
 from shared.domain.notification import Attempt
 from shared.domain.retry_schedule import pause_before
 from shared.domain.routing import HELD, NOT_CARRIED, PassedOver
@@ -121,6 +121,8 @@ def _pause(situation: Situation, finished: Attempt, error: ProviderError, *, has
         if situation.attempt.number >= MAX_UNBURNED_ATTEMPTS:
             return None
         return error.retry_after or _THROTTLE_PAUSE
+    if isinstance(error, Untried):
+        return _AT_ONCE if situation.attempt.number < MAX_UNBURNED_ATTEMPTS else None
     share = routing.has_no_share(situation.provider, (*situation.earlier, finished), situation.max_attempts)
     if has_others and (share is not None or isinstance(error, Misconfigured)):
         return _AT_ONCE

@@ -2,6 +2,8 @@
 
 Takes deliveries that this worker holds the claim of, each with the provider that is to carry it; gives tasks, each of
 which ends with what some of them came to. No task ever raises: what a fault of ours means for a delivery is judged too.
+
+A task is one provider call. A provider that can carry many attempts in one call gets as many together as it can.
 """
 
 import asyncio
@@ -14,13 +16,14 @@ from shared.domain import verdict
 from shared.domain.content import Content
 from shared.domain.errors import InDoubt, ProviderError, Rejected, TemplateUnusable, Transient
 from shared.domain.notification import Delivery, Notification
+from shared.domain.routing import was_untried
 from shared.domain.status import DeliveryStatus
-from shared.domain.targets import judge
+from shared.domain.targets import TargetAnswer, judge
 from shared.domain.verdict import Situation, Verdict
 from shared.pipeline.pacing import Pace
 from shared.pipeline.services import Services
 from shared.pipeline.targets import send_to_targets
-from shared.ports import OutboundMessage, Provider
+from shared.ports import Accepted, GroupProvider, OutboundMessage, Provider
 
 logger = logging.getLogger(__name__)
 
@@ -43,59 +46,136 @@ class Assignment:
 
 
 Judged = tuple[Notification, Verdict]
+_Answer = Accepted | ProviderError | Sequence[TargetAnswer]  # the last of a message with several targets
 
 
-def start_attempts(
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An assignment and what its provider is to be handed."""
+
+    assignment: Assignment
+    message: OutboundMessage
+
+
+async def start_attempts(
     assigned: Sequence[Assignment], pace: Pace, services: Services
 ) -> set[asyncio.Task[Sequence[Judged]]]:
-    """The attempts under way; together the tasks give one verdict for each assignment."""
-    return {asyncio.create_task(_attempt(assignment, pace, services)) for assignment in assigned}
+    """The attempts under way; together the tasks give one verdict for each assignment. All are for one provider."""
+    prepared: list[_Prepared] = []
+    settled: list[Judged] = []
+    for assignment in assigned:
+        ready = await _prepare(assignment, services)
+        if isinstance(ready, OutboundMessage):
+            prepared.append(_Prepared(assignment, ready))
+        else:
+            settled.append(_judged(assignment, ready))
+    tasks = {asyncio.create_task(_call(group, pace, services)) for group in _groups(prepared)}
+    return tasks | {asyncio.create_task(_known(settled))} if settled else tasks
 
 
-async def _attempt(assignment: Assignment, pace: Pace, services: Services) -> Sequence[Judged]:
-    result = await _try_once(assignment, pace, services)
+async def _known(settled: Sequence[Judged]) -> Sequence[Judged]:
+    """What needs no provider call is told as what does."""
+    return settled
+
+
+def attempts_in_a_call(provider: Provider) -> int:
+    """How many attempts one call of ``provider`` carries at most."""
+    return provider.group_limit if isinstance(provider, GroupProvider) else 1
+
+
+def _groups(prepared: Sequence[_Prepared]) -> Sequence[Sequence[_Prepared]]:
+    """What goes together. A delivery that was refused for another's sake before goes alone."""
+    provider = prepared[0].assignment.provider if prepared else None
+    if len(prepared) == 1 or not isinstance(provider, GroupProvider):
+        return [[one] for one in prepared]
+    alone: list[_Prepared] = []
+    sociable: list[_Prepared] = []
+    for one in prepared:
+        (alone if was_untried(one.assignment.delivery.attempts) else sociable).append(one)
+    try:
+        divided = provider.divide([one.message for one in sociable])
+    except Exception:
+        logger.exception("Dividing into groups failed")  # a fault of ours, which need not cost anyone the message
+        return [[one] for one in prepared]
+    return [*([one] for one in alone), *([sociable[index] for index in group] for group in divided)]
+
+
+async def _call(group: Sequence[_Prepared], pace: Pace, services: Services) -> Sequence[Judged]:
+    answers: Sequence[_Answer]
+    try:
+        answers = await _answers(group, pace)
+    except ProviderError as error:
+        answers = [error] * len(group)
+    except Exception:
+        # A fault of ours: whether bytes left is unknown, so it is treated as what it may be.
+        tracking_id = group[0].assignment.notification.tracking_id
+        logger.exception("Attempt failed unexpectedly", extra={"tracking_id": tracking_id, "attempts": len(group)})
+        answers = [InDoubt("internal_error")] * len(group)
+    return [
+        _judged(one.assignment, _verdict(one.assignment, answer, services))
+        for one, answer in zip(group, answers, strict=True)
+    ]
+
+
+async def _answers(group: Sequence[_Prepared], pace: Pace) -> Sequence[_Answer]:
+    provider, first = group[0].assignment.provider, group[0].message
+    if len(group) > 1 and isinstance(provider, GroupProvider):
+        await pace.turn()
+        answers = await provider.send_group([one.message for one in group])
+        if len(answers) != len(group):
+            raise ValueError(f"{provider.name} answered {len(answers)} times for {len(group)} attempts")
+        return answers
+    if len(first.address.targets) > 1:
+        earlier = group[0].assignment.delivery.attempts[:-1]
+        return [await send_to_targets(first, provider, pace, earlier)]
+    await pace.turn()
+    return [await provider.send(first)]
+
+
+def _verdict(assignment: Assignment, answer: _Answer, services: Services) -> Verdict:
+    situation = _situation(assignment, services)
+    if isinstance(answer, ProviderError):
+        return verdict.failed(situation, answer)
+    if isinstance(answer, Accepted):
+        return verdict.accepted(situation, answer.provider_message_id, delivered=answer.delivered)
+    return judge(situation, len(assignment.delivery.address.targets), answer)
+
+
+def _judged(assignment: Assignment, result: Verdict) -> Judged:
     # What went well is in the store and in the metrics; a line for each would cost more than the delivery.
     level = logging.DEBUG if result.status in _WENT_WELL else logging.INFO
-    logger.log(
-        level,
-        "Attempt finished",
-        extra={
-            "tracking_id": assignment.notification.tracking_id,
-            "channel": assignment.channel,
-            "attempt": result.attempt.number,
-            "provider": assignment.provider.name,
-            "status": result.status.value,
-            "reason": result.reason,
-        },
-    )
-    return [(assignment.notification, result)]
+    if logger.isEnabledFor(level):
+        logger.log(
+            level,
+            "Attempt finished",
+            extra={
+                "tracking_id": assignment.notification.tracking_id,
+                "channel": assignment.channel,
+                "attempt": result.attempt.number,
+                "provider": assignment.provider.name,
+                "status": result.status.value,
+                "reason": result.reason,
+            },
+        )
+    return assignment.notification, result
 
 
-async def _try_once(assignment: Assignment, pace: Pace, services: Services) -> Verdict:
+async def _prepare(assignment: Assignment, services: Services) -> OutboundMessage | Verdict:
+    """What the provider is to be handed, or the verdict where it need not be asked."""
     notification, delivery = assignment.notification, assignment.delivery
     attempt = delivery.attempts[-1]
     if notification.expires_at and services.clock.now() >= notification.expires_at:
         return Verdict(DeliveryStatus.EXPIRED, attempt)
     try:
-        message = _message(assignment, await _content(notification, delivery, services))
-        if (count := len(delivery.address.targets)) > 1:
-            answers = await send_to_targets(message, assignment.provider, pace, delivery.attempts[:-1])
-            return judge(_situation(assignment, services), count, answers)
-        await pace.turn()
-        answer = await assignment.provider.send(message)
+        content = await _content(notification, delivery, services)
     except ProviderError as error:
         return verdict.failed(_situation(assignment, services), error)
     except Exception:
-        # A fault of ours: whether bytes left is unknown, so it is treated as what it may be.
-        logger.exception("Attempt failed unexpectedly", extra={"tracking_id": notification.tracking_id})
-        return verdict.failed(_situation(assignment, services), InDoubt("internal_error"))
-    return verdict.accepted(_situation(assignment, services), answer.provider_message_id, delivered=answer.delivered)
-
-
-def _message(assignment: Assignment, content: Content) -> OutboundMessage:
-    notification, delivery = assignment.notification, assignment.delivery
+        # A fault of ours, but nothing has left.
+        logger.exception("Preparing failed unexpectedly", extra={"tracking_id": notification.tracking_id})
+        return verdict.failed(_situation(assignment, services), Transient("internal_error"))
     return OutboundMessage(
-        attempt_id=delivery.attempts[-1].id,
+        attempt_id=attempt.id,
         channel=delivery.channel,
         address=delivery.address,
         content=content,

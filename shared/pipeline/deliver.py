@@ -19,7 +19,7 @@ from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.errors import PublishFailed, StoreUnavailable
 from shared.domain.outcome import Claimed, NotClaimed
 from shared.domain.verdict import Situation
-from shared.pipeline.attempt import Assignment, Judged, start_attempts
+from shared.pipeline.attempt import Assignment, Judged, attempts_in_a_call, start_attempts
 from shared.pipeline.outcomes import announce_known, record_outcomes
 from shared.pipeline.pacing import Pace, reserve_turns
 from shared.pipeline.routes import Routes, Unassigned, find_routes
@@ -73,7 +73,9 @@ async def _reserve_turns(
     wanted: list[ChunkItem] = []
     paces: dict[str, Pace] = {}
     for account, group in groups.items():
-        with_turns, paces[account] = await reserve_turns(chunk, group, account, services)
+        with_turns, paces[account] = await reserve_turns(
+            chunk, group, account, services, attempts_in_a_call=attempts_in_a_call(routes.provider(account))
+        )
         wanted += with_turns
     return wanted, paces
 
@@ -81,7 +83,7 @@ async def _reserve_turns(
 async def _attempt_all(
     chunk: Chunk, ways: Sequence[Assignment | Unassigned], claim_id: str, paces: Mapping[str, Pace], services: Services
 ) -> None:
-    pending = _start(ways, paces, services)
+    pending = await _start(ways, paces, services)
     judged = [_without_a_call(way, chunk.channel, services) for way in ways if isinstance(way, Unassigned)]
     failure: PublishFailed | StoreUnavailable | None = None
     try:
@@ -102,7 +104,7 @@ async def _attempt_all(
         raise failure
 
 
-def _start(
+async def _start(
     ways: Sequence[Assignment | Unassigned], paces: Mapping[str, Pace], services: Services
 ) -> set[asyncio.Task[Sequence[Judged]]]:
     """The attempts under way, each provider's together."""
@@ -112,7 +114,7 @@ def _start(
             groups[way.provider.name].append(way)
     started: set[asyncio.Task[Sequence[Judged]]] = set()
     for account, assigned in groups.items():
-        started |= start_attempts(assigned, paces[account], services)
+        started |= await start_attempts(assigned, paces[account], services)
     return started
 
 

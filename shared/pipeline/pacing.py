@@ -1,5 +1,6 @@
 """A chunk's place in its provider's timetable: reserved before the claim, taken one by one before each call."""
 
+import math
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -41,9 +42,12 @@ class Pace:
 
 
 async def reserve_turns(
-    chunk: Chunk, wanted: Sequence[ChunkItem], account: str, services: Services
+    chunk: Chunk, wanted: Sequence[ChunkItem], account: str, services: Services, *, attempts_in_a_call: int = 1
 ) -> tuple[Sequence[ChunkItem], Pace]:
     """The items that have a turn soon, and their turns. The others are on the bus again, for later, unclaimed.
+
+    A turn is one provider call, which is expected to carry ``attempts_in_a_call``; calls beyond those that this makes
+    find their turns when they come.
 
     Raises:
         StoreUnavailable, PublishFailed: the message should come back.
@@ -51,8 +55,9 @@ async def reserve_turns(
     limits = services.limits
     if limits is None or not limits.is_limited(account):
         return wanted, Pace(None, account)
-    reservation = await while_store_is_away(lambda: limits.reserve(account, len(wanted)), services.patience.store)
-    count = len(reservation.slots)
+    calls = math.ceil(len(wanted) / attempts_in_a_call)
+    reservation = await while_store_is_away(lambda: limits.reserve(account, calls), services.patience.store)
+    count = len(reservation.slots) * attempts_in_a_call
     if count < len(wanted):
         # Spread over the horizon, so that what could not go now does not come back all at once.
         later = timedelta(seconds=HORIZON_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load

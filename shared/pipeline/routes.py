@@ -49,6 +49,10 @@ class Routes:
         self._away = away
         self._services = services
 
+    def provider(self, name: str) -> Provider:
+        """The provider of that name, one of ``names``."""
+        return self._providers[name]
+
     def expected(self, tracking_id: TrackingId) -> str:
         """Who will most likely carry a first attempt: all that can be said before the claim."""
         order = self._order(tracking_id, None)

@@ -37,14 +37,18 @@ from shared.domain.errors import (
     ReceiptNotAuthentic,
     Rejected,
     Throttled,
+    Untried,
 )
 from shared.domain.identifiers import AttemptRef
 from shared.domain.receipt import Receipt, ReceiptKind
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
+from shared.providers.mail_group import MailGroup, PersonalPart, describe_group, divide_mails
 from shared.providers.provider_answer import Failure, bounded, failure_of, is_success, json_object, utc_now
 from shared.providers.provider_settings import base_url, own_settings
 
 CALL_TIMEOUT = timedelta(seconds=20)
+MAX_PERSONALIZATIONS = 1_000  # even so many of the largest stay below the 30 MB that a request may have
+MAX_PERSONAL_BYTES = 10_000  # of substitutions in a personalization; the newer of two pages says 50,000
 RECEIPT_TOLERANCE = timedelta(minutes=5)
 
 # Answers of Mail Send. 403 is either a sender that is not verified or a key without the right to send.
@@ -60,9 +64,9 @@ STATUSES: Mapping[int, Failure] = {
     429: (Throttled, "too_many_requests"),
     451: (Misconfigured, "data_residency"),
 }
-# A 400 names the field at fault; the first prefix that fits decides.
+# A 400 names the field at fault; the first prefix that fits decides. N is the message's place in the call.
 FIELDS: tuple[tuple[str, Failure], ...] = (
-    ("personalizations.0.to", (Rejected, "invalid_address")),
+    ("personalizations.N.to", (Rejected, "invalid_address")),
     ("personalizations", (Rejected, "invalid_request")),
     ("from", (Misconfigured, "invalid_sender")),
     ("content", (Rejected, "invalid_content")),
@@ -93,6 +97,7 @@ DROPS: Mapping[str, str] = {
     "invalid smtpapi header": "invalid_request",
 }
 
+_PLACE = re.compile(r"(?<=^personalizations\.)\d+")
 _SUFFIX_OF_MESSAGE_ID = re.compile(r"\.(?:filter|recv)")  # sg_message_id is X-Message-Id with the machine's name behind
 _logger = logging.getLogger(__name__)
 
@@ -134,6 +139,7 @@ class SendGrid:
 
     name = "sendgrid"
     channel = "email"
+    group_limit = MAX_PERSONALIZATIONS
 
     def __init__(self, settings: SendGridSettings, http: HttpClient, now: Callable[[], datetime] = utc_now) -> None:
         self._url = f"{settings.base_url}/v3/mail/send"
@@ -149,32 +155,69 @@ class SendGrid:
         Raises:
             Transient, Throttled, Rejected, Misconfigured, InDoubt: by the tables above.
         """
-        answer = await self._http.post(
-            self._url, headers=self._headers, body=orjson.dumps(self._mail(message)), timeout=CALL_TIMEOUT
-        )
+        answer = await self._post(self._mail(message))
         if is_success(answer):
             return Accepted(answer.headers.get("x-message-id"))
         raise self._failure(answer)
+
+    async def _post(self, mail: Mapping[str, object]) -> HttpAnswer:
+        return await self._http.post(self._url, headers=self._headers, body=orjson.dumps(mail), timeout=CALL_TIMEOUT)
+
+    def divide(self, messages: Sequence[OutboundMessage]) -> Sequence[Sequence[int]]:
+        """The positions of ``messages``, grouped so that each group differs by substitutions only."""
+        return divide_mails(messages, self.group_limit, MAX_PERSONAL_BYTES)
+
+    async def send_group(self, messages: Sequence[OutboundMessage]) -> Sequence[Accepted | ProviderError]:
+        """Hand several emails to SendGrid as personalizations of one.
+
+        Raises:
+            Transient, Throttled, Misconfigured, InDoubt: all of them alike, by the tables above.
+        """
+        answer = await self._post(self._group_mail(describe_group(messages)))
+        if is_success(answer):
+            return [Accepted(answer.headers.get("x-message-id"))] * len(messages)
+        return self._failures(answer, len(messages))
 
     def _mail(self, message: OutboundMessage) -> Mapping[str, object]:
         if not isinstance(message.address, EmailAddress) or not isinstance(message.content, EmailContent):
             raise Rejected("wrong_channel")
         content = message.content
-        # text/plain first: the API asks for parts in order of growing richness.
-        parts = (("text/plain", content.text), ("text/html", content.html))
         return {
             "personalizations": [{"to": [{"email": message.address.mailbox}]}],
             "from": self._sender,
             "subject": " ".join(content.subject.splitlines()),
-            "content": [{"type": kind, "value": value} for kind, value in parts if value],
+            "content": _content(content.text, content.html),
             "custom_args": {"attempt_id": message.attempt_id},
         }
 
+    def _group_mail(self, group: MailGroup) -> Mapping[str, object]:
+        subject = {} if group.subject is None else {"subject": group.subject}
+        return {
+            "personalizations": [_personalization(part, has_subject=group.subject is None) for part in group.parts],
+            "from": self._sender,
+            **subject,
+            "content": _content(group.text, group.html),
+        }
+
+    def _failures(self, answer: HttpAnswer, count: int) -> Sequence[ProviderError]:
+        """What a refused group means for each. Raises what it means for all."""
+        if answer.status not in {400, 413}:
+            raise self._failure(answer)
+        untried = Untried("refused_with_others")
+        failures: list[ProviderError] = [untried] * count
+        for name in _fields(answer.body):
+            failure = _field_failure(name)
+            if isinstance(failure, Misconfigured):
+                raise failure
+            place = _PLACE.search(name)
+            if failure and place and int(place[0]) < count:
+                failures[int(place[0])] = failure
+        return failures
+
     def _failure(self, answer: HttpAnswer) -> ProviderError:
-        if answer.status == 400:  # noqa: PLR2004 - the only status whose body tells more
-            for prefix, (kind, reason) in FIELDS:
-                if _first_field(answer.body).startswith(prefix):
-                    return kind(reason)
+        first = next(iter(_fields(answer.body)), "")
+        if answer.status == 400 and (named := _field_failure(first)):  # noqa: PLR2004 - the only one whose body tells more
+            return named
         failure = failure_of(self.name, STATUSES, answer, self._now())
         if isinstance(failure, Throttled) and failure.retry_after is None:
             failure.retry_after = self._until_reset(answer.headers)
@@ -239,10 +282,30 @@ def _public_key(encoded: str) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def _first_field(body: bytes) -> str:
+def _content(text: str | None, html: str | None) -> Sequence[Mapping[str, str]]:
+    # text/plain first: the API asks for parts in order of growing richness.
+    return [{"type": kind, "value": value} for kind, value in (("text/plain", text), ("text/html", html)) if value]
+
+
+def _personalization(part: PersonalPart, *, has_subject: bool) -> Mapping[str, object]:
+    person: dict[str, object] = {"to": [{"email": part.mailbox}], "custom_args": {"attempt_id": part.attempt_id}}
+    if has_subject:
+        person["subject"] = part.subject
+    if part.values:
+        person["substitutions"] = orjson.Fragment(part.values)
+    return person
+
+
+def _fields(body: bytes) -> Sequence[str]:
+    """The fields that an answer names, the first fault first."""
     errors = json_object(body).get("errors")
-    first = errors[0] if isinstance(errors, list) and errors else None
-    return str(first.get("field") or "") if isinstance(first, dict) else ""
+    listed = errors if isinstance(errors, list) else []
+    return [str(error.get("field") or "") for error in listed if isinstance(error, dict)]
+
+
+def _field_failure(name: str) -> ProviderError | None:
+    general = _PLACE.sub("N", name)
+    return next((kind(reason) for prefix, (kind, reason) in FIELDS if general.startswith(prefix)), None)
 
 
 def _is_ours(event: Mapping[str, object]) -> bool:

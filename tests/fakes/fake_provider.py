@@ -1,10 +1,11 @@
 """A provider that does as it is told, and keeps a ledger of every attempt that reached it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 from shared.domain.capabilities import ANYTHING
-from shared.domain.errors import InDoubt
+from shared.domain.errors import InDoubt, ProviderError, Untried
 from shared.domain.receipt import Receipt
 from shared.ports import Accepted, OutboundMessage, ReceiptRequest
 from tests.fakes.steps import Lost, StepsThrough
@@ -69,3 +70,57 @@ class FakeReceiptSource(FakeProvider):
 
     def parse(self, request: ReceiptRequest) -> list[Receipt]:
         return self.receipts
+
+
+class FakeGroupProvider(FakeReceiptSource):
+    """Carries many messages in one call, an address once. ``refusals`` are what a group's call says of some of them."""
+
+    def __init__(self, channel: str = "email", name: str = "fakepost", group_limit: int = 1000) -> None:
+        super().__init__(channel, name)
+        self.group_limit = group_limit
+        self.groups: list[list[OutboundMessage]] = []
+        self.refusals: dict[str, ProviderError] = {}
+
+    async def send(self, message: OutboundMessage) -> Accepted:
+        self.groups.append([message])
+        if refusal := self.refusals.get(_mailbox(message)):
+            self.script.insert(0, refusal)
+        return await super().send(message)
+
+    def divide(self, messages: Sequence[OutboundMessage]) -> Sequence[Sequence[int]]:
+        groups: list[list[int]] = []
+        for index, message in enumerate(messages):
+            for group in groups:
+                if len(group) < self.group_limit and message.address not in {messages[i].address for i in group}:
+                    group.append(index)
+                    break
+            else:
+                groups.append([index])
+        return groups
+
+    async def send_group(self, messages: Sequence[OutboundMessage]) -> Sequence[Accepted | ProviderError]:
+        self.groups.append(list(messages))
+        try:
+            async with self.steps.around("provider call"):
+                return self._receive_all(messages)
+        except Lost as lost:
+            self.in_doubt |= {message.attempt_id for message in messages}
+            raise InDoubt("timeout") from lost
+        except asyncio.CancelledError:
+            self.cancelled += [message.attempt_id for message in messages]
+            raise
+
+    def _receive_all(self, messages: Sequence[OutboundMessage]) -> Sequence[Accepted | ProviderError]:
+        self.ledger += messages
+        answer = self.script.pop(0) if self.script else self.otherwise
+        if isinstance(answer, Exception):
+            raise answer
+        said = {message.attempt_id: self.refusals.get(_mailbox(message)) for message in messages}
+        if any(said.values()):
+            return [said[message.attempt_id] or Untried("refused_with_others") for message in messages]
+        self.accepted += messages
+        return [answer] * len(messages)
+
+
+def _mailbox(message: OutboundMessage) -> str:
+    return getattr(message.address, "mailbox", "")

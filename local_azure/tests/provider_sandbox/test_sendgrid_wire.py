@@ -63,6 +63,11 @@ def test_the_vendors_client_sees_a_permanent_refusal(sandbox):
         ({"personalizations": [{"to": [{"email": "a@b.c"}] * 2}]}, "personalizations.0", "should be unique"),
         ({"personalizations": [{"to": [{"email": "a@b.c"}]}] * 1001}, "personalizations", "limited to 1000"),
         (
+            {"personalizations": [{"to": [{"email": "a@b.c"}]}, {"to": [{"email": "A@b.c"}]}]},
+            "personalizations",
+            "only be included once",
+        ),
+        (
             {"personalizations": [{"to": [{"email": "a@b.c"}], "custom_args": {"n": 1}}]},
             "personalizations.0.custom_args",
             "strings",
@@ -159,6 +164,30 @@ def test_substitutions_are_carried_out_per_recipient(sandbox, service):
     bob, ann = sandbox.messages(channel="email")
     assert (ann["content"]["subject"], bob["content"]["subject"]) == ("For Ann", "For Bob")
     assert sandbox.get(f"/messages/{bob['id']}/html").text == "<p>Dear Bob</p>"
+
+
+def test_a_refusal_names_every_recipient_that_it_is_for(sandbox, service):
+    answer = sandbox.send_email("ann@example.com", "reject+1@example.com", "bob@example.com", "reject+2@example.com")
+
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [
+        "personalizations.1.to.0.email",
+        "personalizations.3.to.0.email",
+    ]
+    assert sandbox.messages() == []
+    assert {line["accepted"] for line in sandbox.ledger()[-4:]} == {False}
+
+
+def test_a_personalizations_own_subject_and_values_reach_its_recipient(sandbox, service):
+    body = mail("ann@example.com", "bob@example.com", content=[{"type": "text/plain", "value": "For -x.0; and -x.1;"}])
+    for person, name in zip(body["personalizations"], ("Ann", "Bob"), strict=True):
+        person |= {"subject": f"Dear {name}", "substitutions": {"-x.0;": name, "-x.1;": name.upper()}}
+
+    sandbox.post("/v3/mail/send", json=body, headers=SENDGRID_HEADERS)
+
+    bob, ann = sandbox.messages(channel="email")
+    assert (ann["content"]["subject"], ann["content"]["text"]) == ("Dear Ann", "For Ann and ANN")
+    assert (bob["content"]["subject"], bob["content"]["text"]) == ("Dear Bob", "For Bob and BOB")
 
 
 def test_sandbox_mode_validates_and_sends_nothing(sandbox):

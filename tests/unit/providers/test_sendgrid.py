@@ -9,13 +9,22 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from sendgrid.helpers.eventwebhook import EventWebhook
 from sendgrid.helpers.mail import Mail
 
+from shared.adapters.jinja_renderer import MAX_RENDERED_BYTES
 from shared.domain.address import EmailAddress
-from shared.domain.content import EmailContent
-from shared.domain.errors import InvalidSubmission, Misconfigured, ReceiptNotAuthentic, Rejected, Throttled
+from shared.domain.content import EmailContent, RenderedText
+from shared.domain.errors import (
+    InvalidSubmission,
+    Misconfigured,
+    ReceiptNotAuthentic,
+    Rejected,
+    Throttled,
+    Transient,
+    Untried,
+)
 from shared.domain.identifiers import AttemptId
 from shared.domain.receipt import ReceiptKind
-from shared.ports import OutboundMessage, ReceiptRequest
-from shared.providers.sendgrid import SendGrid, SendGridSettings
+from shared.ports import Accepted, OutboundMessage, ReceiptRequest
+from shared.providers.sendgrid import MAX_PERSONAL_BYTES, MAX_PERSONALIZATIONS, SendGrid, SendGridSettings
 from tests.unit.providers.recording_client import NOW, RecordingClient, answer
 
 ATTEMPT = "acme.01ARZ3NDEKTSV4RRFFQ69G5FAV.email.1"
@@ -211,3 +220,107 @@ def test_an_event_without_a_time_is_malformed(timestamp):
 
 def test_secrets_stay_out_of_representations():
     assert "SG.key" not in repr(SendGridSettings("https://api.example", "SG.key", "a@b.example", "k"))
+
+
+def to(mailbox: str, number: int, content=CONTENT) -> OutboundMessage:
+    attempt = AttemptId(f"acme.01ARZ3NDEKTSV4RRFFQ69G5FA{number}.email.1")
+    return OutboundMessage(attempt, "email", EmailAddress(mailbox), content, "transactional")
+
+
+GROUP = [to("pat@example.com", 0), to("sam@example.com", 1), to("kim@example.com", 2)]
+
+
+async def sent_together(messages):
+    client = RecordingClient(answer(202, x_message_id="m1"))
+    results = await provider(client).send_group(messages)
+    [posted] = client.posted
+    return results, json.loads(posted.body)
+
+
+def refusal(*fields: str) -> bytes:
+    return json.dumps({"errors": [{"message": "no", "field": field} for field in fields]}).encode()
+
+
+async def refused_together(status: int, body: bytes = b"", **headers: str):
+    return await provider(RecordingClient(answer(status, body, **headers))).send_group(GROUP)
+
+
+async def test_a_group_is_one_mail_with_a_personalization_for_each():
+    results, mail = await sent_together(GROUP)
+
+    assert results == [Accepted("m1")] * 3
+    assert mail == {
+        "personalizations": [
+            {"to": [{"email": each.address.mailbox}], "custom_args": {"attempt_id": each.attempt_id}} for each in GROUP
+        ],
+        "from": {"email": "no-reply@example.com", "name": "Acme"},
+        "subject": "Hello",
+        "content": [{"type": "text/plain", "value": "text"}, {"type": "text/html", "value": "<p>html</p>"}],
+    }
+
+
+async def test_what_differs_is_each_ones_own_subject_and_substitutions():
+    contents = [EmailContent(f"For {n}", RenderedText.of(["Order ", n, "."]), "<p>Hi</p>") for n in ("1", "2")]
+
+    _, mail = await sent_together([to("pat@example.com", 0, contents[0]), to("sam@example.com", 1, contents[1])])
+
+    first, second = mail["personalizations"]
+    [token] = first["substitutions"]
+    assert "subject" not in mail
+    assert (first["subject"], second["subject"]) == ("For 1", "For 2")
+    assert (first["substitutions"], second["substitutions"]) == ({token: "1"}, {token: "2"})
+    assert [part["value"] for part in mail["content"]] == [f"Order {token}.", "<p>Hi</p>"]
+
+
+async def test_a_400_rejects_whom_it_names_and_the_others_were_not_tried():
+    results = await refused_together(400, refusal("personalizations.1.to.0.email"))
+
+    assert [(type(each), each.reason) for each in results] == [
+        (Untried, "refused_with_others"),
+        (Rejected, "invalid_address"),
+        (Untried, "refused_with_others"),
+    ]
+
+
+async def test_a_400_may_name_several():
+    results = await refused_together(400, refusal("personalizations.0.to.0.email", "personalizations.2.substitutions"))
+
+    assert [each.reason for each in results] == ["invalid_address", "refused_with_others", "invalid_request"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, b""),
+        (400, b"<html>"),
+        (400, refusal("content")),
+        (400, refusal("personalizations")),
+        (400, refusal("personalizations.99.to")),
+        (413, b""),
+    ],
+)
+async def test_a_refusal_that_names_none_of_them_leaves_all_untried(status, body):
+    results = await refused_together(status, body)
+
+    assert {type(each) for each in results} == {Untried}
+    assert len(results) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, refusal("from.email"), Misconfigured),
+        (401, b"", Misconfigured),
+        (429, b"", Throttled),
+        (500, b"", Transient),
+    ],
+)
+async def test_what_is_wrong_with_the_call_is_true_of_all(status, body, error):
+    with pytest.raises(error):
+        await refused_together(status, body)
+
+
+def test_the_most_that_a_group_can_hold_fits_into_a_request():
+    content = 2 * 6 * MAX_RENDERED_BYTES  # two parts, each of characters that take six bytes when escaped
+    envelope = 254 + 500  # an address and the names around it
+    assert content + MAX_PERSONALIZATIONS * (MAX_PERSONAL_BYTES + envelope) < 30 * 1024 * 1024
