@@ -82,20 +82,22 @@ class SmsContent(Content):
 
 @dataclass(frozen=True, slots=True)
 class PushContent(Content):
-    """One push notification; ``data`` reaches the app, not the screen."""
+    """One push notification; ``data`` reaches the app, not the screen. A later one with the same key replaces it."""
 
     title: str
     body: str
     data: Mapping[str, str] = field(default_factory=dict)
+    collapse_key: str | None = None
 
     def stored(self) -> dict[str, Any]:
         """As JSON."""
-        return {"title": self.title, "body": self.body, "data": dict(self.data)}
+        collapse = {"collapseKey": self.collapse_key} if self.collapse_key else {}
+        return {"title": self.title, "body": self.body, "data": dict(self.data), **collapse}
 
     @classmethod
     def restored(cls, document: Mapping[str, Any]) -> "PushContent":
         """What ``stored`` gave."""
-        return cls(document["title"], document["body"], document["data"])
+        return cls(document["title"], document["body"], document["data"], document.get("collapseKey"))
 
 
 @dataclass(frozen=True, slots=True)

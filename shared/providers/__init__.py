@@ -6,7 +6,7 @@ See docs/adding-a-provider.md and docs/providers.md.
 from collections.abc import Callable, Mapping
 
 from shared.ports import HttpClient, Provider
-from shared.providers import notification_hubs, sendgrid, twilio, webhook
+from shared.providers import fcm, notification_hubs, sendgrid, twilio, webhook
 
 ProviderFactory = Callable[[Mapping[str, str], HttpClient, HttpClient], Provider | None]
 
@@ -14,6 +14,7 @@ PROVIDERS: tuple[ProviderFactory, ...] = (
     sendgrid.from_settings,
     twilio.from_settings,
     notification_hubs.from_settings,
+    fcm.from_settings,
     webhook.from_settings,
 )
 

@@ -1,55 +1,46 @@
 """Push by Azure Notification Hubs: takes an attempt, gives its acceptance; takes acknowledgements, gives receipts.
 
 Direct send: https://learn.microsoft.com/rest/api/notificationhubs/direct-send (read 2026-11-24)
+Direct batch send, native and template sends: …/direct-batch-send, …/send-apns-native-notification,
+…/send-template-notification; tag expressions:
+https://learn.microsoft.com/azure/notification-hubs/notification-hubs-tags-segment-push-message (read 2026-11-25)
 SAS tokens: https://learn.microsoft.com/rest/api/eventhub/generate-sas-token (the same form for all of Service Bus)
 
-The hub sends to one device handle a call and posts no receipts of its own. What it posts to the device carries the
-attempt id, and the customer's mobile backend relays what the app saw as a Standard Webhook of ours::
+Devices are addressed by their tokens (direct sends), or, if the customer's app has registered with the hub, by tags:
+``tenant:<tenant> && customer:<customerId>``. Of the latter the hub says no more than that it took the notification; it
+says so as well when nobody is registered.
 
-    {"type": "push.acknowledged", "timestamp": "…Z",
-     "data": {"attemptId": "…", "notificationId": "…", "status": "delivered" | "failed" | "opened"}}
-
-A customer may hold several devices: all but the first get the attempt id with ``~1``, ``~2`` … behind, taken off again
-in receipts.
-Unverified against the real service: which status a handle that is no longer valid gets. Documented is 404 for a hub
-that does not exist; a 404 is read as a lost device only when its text speaks of one.
+Unverified against the real service: which status a handle that is no longer valid gets (documented is 404 for a hub
+that does not exist; a 404 is read as a lost device only when its text speaks of one), and batches of FCM v1 devices,
+which the vendor's packages send and its page does not list.
 """
 
 import base64
 import hashlib
 import hmac
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, quote_plus, urlsplit
 
 import orjson
 
-from shared.domain.address import Devices, Platform
-from shared.domain.content import PushContent
-from shared.domain.errors import (
-    FieldError,
-    InvalidSubmission,
-    Misconfigured,
-    ProviderError,
-    ReceiptNotAuthentic,
-    Rejected,
-    Throttled,
-)
+from shared.channels.push import RegisteredDevices
+from shared.domain.address import Address, Devices, DeviceToken, Platform
+from shared.domain.errors import Misconfigured, ProviderError, Rejected, Throttled
 from shared.domain.identifiers import AttemptRef
-from shared.domain.receipt import Receipt, ReceiptKind
+from shared.domain.receipt import Receipt
 from shared.domain.targets import attempt_of_target
-from shared.domain.webhook_signature import SignatureInvalid, verify
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
-from shared.providers.provider_answer import Failure, failure_of, is_success, json_object, utc_now
-from shared.providers.provider_settings import base_url, own_settings, webhook_secrets
+from shared.providers.provider_answer import Failure, failure_of, is_success, utc_now
+from shared.providers.provider_settings import base_url, is_true, own_settings, webhook_secrets
+from shared.providers.push_acknowledgement import Acknowledgements
+from shared.providers.push_payload import apns_headers, apns_payload, fcm_message, push_content
 
 CALL_TIMEOUT = timedelta(seconds=20)
 SAS_LIFETIME = timedelta(hours=1)
 SAS_RENEWAL = timedelta(minutes=5)  # before the end, for clocks that differ
-MAX_PAYLOAD_BYTES = 4096  # of FCM and of APNs alike; the hub accepts more and the platform then drops it in silence
 
 STATUSES: Mapping[int, Failure] = {
     400: (Rejected, "invalid_request"),
@@ -61,21 +52,30 @@ STATUSES: Mapping[int, Failure] = {
     429: (Throttled, "too_many_requests"),
 }
 FORMATS: Mapping[Platform, str] = {"fcm": "fcmv1", "apns": "apple"}
-ACKNOWLEDGEMENTS: Mapping[str, ReceiptKind] = {
-    "delivered": ReceiptKind.DELIVERED,
-    "failed": ReceiptKind.FAILED,
-    "opened": ReceiptKind.OPENED,
-}
 
+_API_VERSION = "api-version=2020-06"
+_JSON = "application/json;charset=utf-8"
+_BOUNDARY = "cns-devices"  # in no payload: JSON has no line that begins with two hyphens
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]{1,4096}")
+_TAG = re.compile(r"(?:tenant|customer):[A-Za-z0-9_@#.:-]{1,111}")  # the hub's characters, and its length: 120
 _MESSAGE_ID = re.compile(r"/messages/([^/?]+)")
 _LOST_DEVICE = re.compile(rb"device|handle|token", re.IGNORECASE)
-_logger = logging.getLogger(__name__)
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationHubsSettings:
-    """One hub. ``endpoint`` is its name in signatures (https://<namespace>.servicebus.windows.net)."""
+    """One hub.
+
+    Attributes:
+        base_url: where it is.
+        hub: its name.
+        endpoint: its namespace's name in signatures (https://<namespace>.servicebus.windows.net).
+        key_name, key: what signs our requests.
+        receipt_secrets: what the mobile backend signs its posts with.
+        sends_batches: one call for all devices of a platform; the hub then gives one answer for all of them.
+        uses_templates: registered devices get the template they registered with, filled in, and no native payload.
+    """
 
     base_url: str
     hub: str
@@ -83,6 +83,8 @@ class NotificationHubsSettings:
     key_name: str
     key: str = field(repr=False)
     receipt_secrets: Sequence[str] = field(repr=False)
+    sends_batches: bool = False
+    uses_templates: bool = False
 
 
 def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpClient) -> "NotificationHubs | None":  # noqa: ARG001 - one shape for all providers
@@ -111,6 +113,8 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
             receipt_secrets=webhook_secrets(
                 "NOTIFICATION_HUBS_RECEIPT_SECRET", own["NOTIFICATION_HUBS_RECEIPT_SECRET"]
             ),
+            sends_batches=is_true(settings.get("NOTIFICATION_HUBS_BATCHES", "")),
+            uses_templates=is_true(settings.get("NOTIFICATION_HUBS_TEMPLATES", "")),
         ),
         http,
     )
@@ -126,40 +130,97 @@ class NotificationHubs:
         self, settings: NotificationHubsSettings, http: HttpClient, now: Callable[[], datetime] = utc_now
     ) -> None:
         self._settings = settings
-        self._url = f"{settings.base_url}/{quote(settings.hub, safe='')}/messages/?direct&api-version=2020-06"
+        self._url = f"{settings.base_url}/{quote(settings.hub, safe='')}/messages/"
+        self._acknowledgements = Acknowledgements(self.name, settings.receipt_secrets)
         self._authorization = ""
         self._renew_at = datetime.min.replace(tzinfo=UTC)
         self._http = http
         self._now = now
 
+    def split(self, message: OutboundMessage) -> Sequence[OutboundMessage]:
+        """One call for each device; with batches, for each platform; with templates, for all that are registered."""
+        address = message.address
+        if isinstance(address, RegisteredDevices) and self._settings.uses_templates:
+            return [message]
+        parts: Sequence[Address] = address.targets
+        if isinstance(address, Devices) and self._settings.sends_batches:
+            platforms = dict.fromkeys(token.platform for token in address.tokens)
+            parts = [Devices(tuple(each for each in address.tokens if each.platform == name)) for name in platforms]
+        return [replace(message, address=part) for part in parts]
+
     async def send(self, message: OutboundMessage) -> Accepted:
-        """Hand one push notification to the hub, for one device; the pipeline calls once for each.
+        """Hand one push notification to the hub, in one call.
 
         Raises:
             Transient, Throttled, Rejected, Misconfigured, InDoubt: by the tables above.
         """
-        if not isinstance(message.address, Devices) or not isinstance(message.content, PushContent):
-            raise Rejected("wrong_channel")
-        [device] = message.address.tokens
-        if not _HEADER_VALUE.fullmatch(device.token):
-            raise Rejected("invalid_address")  # the token travels as a header, where a line break would start another
-        payload = _payload(device.platform, message.content, message.attempt_id)
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise Rejected("content_too_large")
-        headers = {
-            "authorization": self._token(),
-            "content-type": "application/json;charset=utf-8",
-            "servicebusnotification-format": FORMATS[device.platform],
-            "servicebusnotification-devicehandle": device.token,
-        }
-        answer = await self._http.post(self._url, headers=headers, body=payload, timeout=CALL_TIMEOUT)
-        if is_success(answer):
-            location = _MESSAGE_ID.search(answer.headers.get("location", ""))
-            return Accepted(location[1] if location else None)
-        raise self._failure(answer)
+        push_content(message)
+        match message.address:
+            case Devices((device,)):
+                return await self._send_to_device(message, device)
+            case Devices((device, *_) as devices):
+                return await self._send_to_batch(message, device.platform, devices)
+            case RegisteredDevices(customer_id, platforms):
+                return await self._send_to_tags(message, customer_id, platforms)
+        raise Rejected("wrong_channel")
+
+    async def _send_to_device(self, message: OutboundMessage, device: DeviceToken) -> Accepted:
+        _check_token(device)
+        headers, payload = self._native(message, device.platform)
+        headers["servicebusnotification-devicehandle"] = device.token
+        return await self._post(f"?direct&{_API_VERSION}", headers, payload)
+
+    async def _send_to_batch(
+        self, message: OutboundMessage, platform: Platform, devices: Sequence[DeviceToken]
+    ) -> Accepted:
+        for device in devices:
+            _check_token(device)
+        headers, payload = self._native(message, platform)
+        handles = orjson.dumps([device.token for device in devices])
+        parts = (("notification", headers["content-type"], payload), ("devices", "application/json", handles))
+        headers["content-type"] = f'multipart/mixed; boundary="{_BOUNDARY}"'
+        return await self._post(f"$batch?direct&{_API_VERSION}", headers, _multipart(parts))
+
+    async def _send_to_tags(
+        self, message: OutboundMessage, customer_id: str, platforms: Sequence[Platform]
+    ) -> Accepted:
+        tags = _tags(message.attempt_id, customer_id)
+        if self._settings.uses_templates:
+            headers, payload = (
+                {"content-type": _JSON, "servicebusnotification-format": "template"},
+                _properties(message),
+            )
+        else:
+            [platform] = platforms
+            headers, payload = self._native(message, platform)
+        headers["servicebusnotification-tags"] = tags
+        return await self._post(f"?{_API_VERSION}", headers, payload)
+
+    def _native(self, message: OutboundMessage, platform: Platform) -> tuple[dict[str, str], bytes]:
+        headers = {"content-type": _JSON, "servicebusnotification-format": FORMATS[platform]}
+        if platform == "fcm":
+            return headers, orjson.dumps({"message": fcm_message(message, self._now())})
+        native = apns_headers(message)
+        if priority := native.get("apns-priority"):
+            headers["x-apns-priority"] = priority
+        if collapse_id := native.get("apns-collapse-id"):
+            headers["apns-collapse-id"] = collapse_id
+        if message.expires_at:
+            headers["servicebusnotification-apns-expiry"] = message.expires_at.astimezone(UTC).isoformat(
+                timespec="seconds"
+            )
+        return headers, apns_payload(message)
+
+    async def _post(self, path: str, headers: dict[str, str], body: bytes) -> Accepted:
+        headers["authorization"] = self._token()
+        answer = await self._http.post(self._url + path, headers=headers, body=body, timeout=CALL_TIMEOUT)
+        if not is_success(answer):
+            raise self._failure(answer)
+        location = _MESSAGE_ID.search(answer.headers.get("location", ""))  # in the standard tier only
+        return Accepted(location[1] if location else None)
 
     def _failure(self, answer: HttpAnswer) -> ProviderError:
-        if answer.status == 404 and _LOST_DEVICE.search(answer.body):  # noqa: PLR2004 - see the module's docstring
+        if answer.status == _NOT_FOUND and _LOST_DEVICE.search(answer.body):
             return Rejected("device_unregistered")
         return failure_of(self.name, STATUSES, answer, self._now())
 
@@ -171,45 +232,12 @@ class NotificationHubs:
         return self._authorization
 
     def verify(self, request: ReceiptRequest, now: datetime) -> None:
-        """Nothing when the mobile backend signed the request with our secret at most five minutes ago.
-
-        Raises:
-            ReceiptNotAuthentic: in every other case.
-        """
-        try:
-            verify(self._settings.receipt_secrets, request.headers, request.body, now)
-        except SignatureInvalid as error:
-            raise ReceiptNotAuthentic("the signature is not the mobile backend's") from error
+        """Nothing when the mobile backend signed the request. Raises ReceiptNotAuthentic."""
+        self._acknowledgements.verify(request, now)
 
     def parse(self, request: ReceiptRequest) -> Sequence[Receipt]:
-        """The one event in a verified request; none when it is about no attempt of ours.
-
-        Raises:
-            InvalidSubmission: the body is not the document shown above.
-        """
-        document = json_object(request.body)
-        acknowledged = document.get("data")
-        if not isinstance(acknowledged, dict):
-            raise _malformed("/data", "missing")
-        attempt_id = attempt_of_target(str(acknowledged.get("attemptId") or ""))
-        if AttemptRef.parse(attempt_id) is None:
-            return []
-        status = acknowledged.get("status")
-        if not isinstance(status, str):
-            raise _malformed("/data/status", "missing")
-        if status not in ACKNOWLEDGEMENTS:
-            _logger.warning("provider sent an unknown code", extra={"provider": self.name, "code": status[:64]})
-        message_id = acknowledged.get("notificationId")
-        return [
-            Receipt(
-                attempt_id=attempt_id,
-                kind=ACKNOWLEDGEMENTS.get(status, ReceiptKind.UNKNOWN),
-                occurred_at=_instant(document.get("timestamp")),
-                raw_code=status,
-                reason="device_reported_failure" if status == "failed" else None,
-                provider_message_id=message_id if isinstance(message_id, str) else None,
-            )
-        ]
+        """The one event in a verified request. Raises InvalidSubmission."""
+        return self._acknowledgements.parse(request)
 
 
 def sas_token(settings: NotificationHubsSettings, expires_at: datetime) -> str:
@@ -230,23 +258,32 @@ def _connection_parts(connection: str) -> Mapping[str, str]:
     return parts
 
 
-def _payload(platform: Platform, content: PushContent, attempt_id: str) -> bytes:
-    shown = {"title": content.title, "body": content.body}
-    hidden = {**content.data, "attempt_id": attempt_id}
-    if platform == "fcm":
-        return orjson.dumps({"message": {"notification": shown, "data": hidden}})
-    return orjson.dumps({**hidden, "aps": {"alert": shown}})
+def _check_token(device: DeviceToken) -> None:
+    if not _HEADER_VALUE.fullmatch(device.token):
+        raise Rejected("invalid_address")  # the token travels as a header, where a line break would start another
 
 
-def _instant(value: object) -> datetime:
-    try:
-        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise _malformed("/timestamp", "not an RFC 3339 time")
-    return instant.astimezone(UTC)
+def _tags(attempt_id: str, customer_id: str) -> str:
+    """The tag expression for one customer of one tenant; two tenants may have customers of the same name."""
+    attempt = AttemptRef.parse(attempt_of_target(attempt_id))
+    tags = [f"tenant:{attempt.tenant if attempt else ''}", f"customer:{customer_id}"]
+    if not all(map(_TAG.fullmatch, tags)):
+        raise Rejected("invalid_address")
+    return " && ".join(tags)
 
 
-def _malformed(pointer: str, detail: str) -> InvalidSubmission:
-    return InvalidSubmission([FieldError(pointer, detail)], status=400)
+def _properties(message: OutboundMessage) -> bytes:
+    """What fills in the templates that devices registered with."""
+    content = push_content(message)
+    return orjson.dumps(
+        {**content.data, "title": content.title, "body": content.body, "attempt_id": message.attempt_id}
+    )
+
+
+def _multipart(parts: Sequence[tuple[str, str, bytes]]) -> bytes:
+    """A multipart/mixed body of named parts (RFC 2046, 5.1)."""
+    lines: list[bytes] = []
+    for name, content_type, body in parts:
+        head = (f"--{_BOUNDARY}", f"content-type: {content_type}", f"content-disposition: inline; name={name}", "")
+        lines += [*(line.encode() for line in head), body]
+    return b"\r\n".join([*lines, f"--{_BOUNDARY}--".encode(), b""])

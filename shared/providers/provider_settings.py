@@ -33,6 +33,11 @@ def shared_setting(settings: Mapping[str, str], name: str) -> str:
     return value
 
 
+def is_true(value: str) -> bool:
+    """Whether a setting that may be ``true`` or ``false`` is ``true``."""
+    return value.strip().lower() == "true"
+
+
 def base_url(name: str, value: str) -> str:
     """An http or https origin, without a slash at its end.
 

@@ -6,6 +6,7 @@ the code under test, with keys made for the run.
 
 import base64
 import hmac
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from shared import providers
 from shared.adapters.guarded_destinations import GuardedClient
@@ -24,13 +25,26 @@ from shared.domain.identifiers import AttemptId
 from shared.domain.receipt import ReceiptKind
 from shared.domain.webhook_signature import signed_headers
 from shared.ports import OutboundMessage, ReceiptRequest
-from shared.providers import notification_hubs, sendgrid, twilio, webhook
+from shared.providers import fcm, notification_hubs, sendgrid, twilio, webhook
 
 SAMPLES = Path(__file__).parent.parent / "receipts"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PUBLIC_BASE_URL = "https://notify.example.com"
 RECEIPT_KEY = ec.generate_private_key(ec.SECP256R1())
+SERVICE_ACCOUNT_KEY = rsa.generate_private_key(65537, 2048)
+SERVICE_ACCOUNT = json.dumps(
+    {
+        "type": "service_account",
+        "project_id": "acme-app",
+        "private_key_id": "key-1",
+        "private_key": SERVICE_ACCOUNT_KEY.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode(),
+        "client_email": "push@acme-app.example",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+)
 PUBLIC_KEY = base64.b64encode(
     RECEIPT_KEY.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 ).decode()
@@ -50,6 +64,10 @@ def settings_for(base_url: str) -> dict[str, str]:
         "NOTIFICATION_HUBS_HUB": "hub",
         "NOTIFICATION_HUBS_CONNECTION": "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=n;SharedAccessKey=k",
         "NOTIFICATION_HUBS_RECEIPT_SECRET": SECRET,
+        "FCM_BASE_URL": base_url,
+        "FCM_TOKEN_BASE_URL": base_url,
+        "FCM_SERVICE_ACCOUNT": SERVICE_ACCOUNT,
+        "FCM_RECEIPT_SECRET": SECRET,
         "WEBHOOK_SIGNING_SECRET": SECRET,
         "PUBLIC_BASE_URL": PUBLIC_BASE_URL,
     }
@@ -75,7 +93,7 @@ def twilio_receipt(body: bytes, at: datetime) -> ReceiptRequest:
 
 def push_receipt(body: bytes, at: datetime) -> ReceiptRequest:
     headers = signed_headers([SECRET], "ack-1", at, body)
-    return ReceiptRequest("/api/v1/receipts/notification_hubs", {}, headers, body)
+    return ReceiptRequest("/api/v1/receipts/any-push-provider", {}, headers, body)
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,20 @@ def message(channel, address, content) -> OutboundMessage:
     attempt_id = AttemptId(f"acme.01ARZ3NDEKTSV4RRFFQ69G5FAV.{channel}.1")
     return OutboundMessage(attempt_id, channel, address, content, "transactional")
 
+
+def push_receipts() -> ReceiptContract:
+    return ReceiptContract(
+        push_receipt,
+        (SAMPLES / "push-acknowledged.json").read_bytes(),
+        (ReceiptKind.DELIVERED,),
+        unknown=b'{"timestamp":"2026-11-24T12:30:00Z","data":{"attemptId":'
+        b'"acme.01ARZ3NDEKTSV4RRFFQ69G5FAV.push.1","status":"teleported"}}',
+        not_ours=lambda request: replace(request, body=b'{"data":{"attemptId":"other","status":"delivered"}}'),
+        malformed=b"[]",
+    )
+
+
+PUSH = message("push", Devices((DeviceToken("fcm", "device-1"),)), PushContent("Hi", "There", {"k": "v"}))
 
 CONTRACTS = {
     "sendgrid": Contract(
@@ -152,19 +184,22 @@ CONTRACTS = {
     ),
     "notification_hubs": Contract(
         notification_hubs.from_settings,
-        message("push", Devices((DeviceToken("fcm", "device-1"),)), PushContent("Hi", "There", {"k": "v"})),
+        PUSH,
         accepted=(201, {"Location": "https://ns.servicebus.windows.net/hub/messages/22-33-1?api-version=2020-06"}, b""),
         message_id="22-33-1",
         rejected=(410, b"<Error><Code>410</Code></Error>"),
-        receipts=ReceiptContract(
-            push_receipt,
-            (SAMPLES / "notification_hubs-acknowledged.json").read_bytes(),
-            (ReceiptKind.DELIVERED,),
-            unknown=b'{"timestamp":"2026-11-24T12:30:00Z","data":{"attemptId":'
-            b'"acme.01ARZ3NDEKTSV4RRFFQ69G5FAV.push.1","status":"teleported"}}',
-            not_ours=lambda request: replace(request, body=b'{"data":{"attemptId":"other","status":"delivered"}}'),
-            malformed=b"[]",
+        receipts=push_receipts(),
+    ),
+    "fcm": Contract(
+        fcm.from_settings,
+        PUSH,
+        accepted=(200, {"Content-Type": "application/json"}, b'{"name":"projects/acme-app/messages/0:15%31"}'),
+        message_id="0:15%31",
+        rejected=(
+            404,
+            b'{"error":{"details":[{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"UNREGISTERED"}]}}',
         ),
+        receipts=push_receipts(),
     ),
     "webhook": Contract(
         webhook.from_settings,

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from shared.channels import CHANNELS
-from shared.channels.push import DeviceTokenModel
-from shared.domain.address import EmailAddress, PhoneNumber
+from shared.channels.push import DeviceTokenModel, RegisteredDevices
+from shared.domain.address import Devices, DeviceToken, EmailAddress, PhoneNumber
 from shared.domain.channel import AddressProblem, Recipient
 from shared.domain.content import EmailContent, PushContent, SmsContent, WebhookContent
 
@@ -89,3 +89,54 @@ def test_content_that_can_not_go_out_is_refused() -> None:
     assert EMAIL.refuses(EmailContent("Größe ✓", "t\nt")) is None
     assert SMS.refuses(SmsContent("x" * 1601)) is not None
     assert SMS.refuses(SmsContent("x" * 1600)) is None
+
+
+def pushed_to(customer_id: str | None = None, **written: object) -> object:
+    return PUSH.address(Recipient(customer_id, written))
+
+
+def test_a_token_that_is_written_twice_is_one_device() -> None:
+    tokens = [DeviceTokenModel(platform=platform, token="a") for platform in ("fcm", "fcm", "apns")]
+
+    assert pushed_to(device_tokens=tokens) == Devices((DeviceToken("fcm", "a"), DeviceToken("apns", "a")))
+
+
+def test_registered_devices_are_the_customers_on_both_platforms() -> None:
+    registered = pushed_to("cust_1@a.b", registered_devices=True)
+
+    assert registered == RegisteredDevices("cust_1@a.b", ("fcm", "apns"))
+    assert registered.targets == (RegisteredDevices("cust_1@a.b", ("fcm",)), RegisteredDevices("cust_1@a.b", ("apns",)))
+    assert registered.narrowed({1}) == RegisteredDevices("cust_1@a.b", ("apns",))
+    assert PUSH.restore_address(registered.stored()) == registered
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "tokens", "pointer"),
+    [
+        (None, [], "/recipient/customerId"),
+        ("a b", [], "/recipient/customerId"),
+        ("a || customer:b", [], "/recipient/customerId"),
+        ("x" * 101, [], "/recipient/customerId"),
+        ("c", [DeviceTokenModel(platform="fcm", token="a")], "/recipient/registeredDevices"),
+    ],
+)
+def test_registered_devices_that_could_be_somebody_elses_or_twice_the_same_are_refused(
+    customer_id: str | None, tokens: list[DeviceTokenModel], pointer: str
+) -> None:
+    with pytest.raises(AddressProblem) as refused:
+        pushed_to(customer_id, registered_devices=True, device_tokens=tokens)
+
+    assert refused.value.pointer == pointer
+
+
+def test_a_push_to_registered_devices_only_when_it_is_asked_for() -> None:
+    with pytest.raises(AddressProblem) as refused:
+        pushed_to("c", registered_devices=False)
+
+    assert refused.value.pointer == "/recipient/deviceTokens"
+
+
+@pytest.mark.parametrize("name", ["attempt_id", "aps", "from", "message_type", "collapse_key", "google.a", "gcm"])
+def test_data_that_the_platforms_take_for_something_else_is_refused(name: str) -> None:
+    assert name in str(PUSH.refuses(PushContent("t", "b", {"order": "1", name: "x"})))
+    assert PUSH.refuses(PushContent("t", "b", {"order": "1", "my_from": "x"})) is None

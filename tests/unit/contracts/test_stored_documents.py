@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.channels import CHANNELS
+from shared.channels.push import RegisteredDevices
 from shared.contracts.stored_documents import key_document, key_record_of, notification_document, notification_of, stamp
 from shared.domain.address import Devices, DeviceToken, EmailAddress, PhoneNumber, UnreadAddress, WebhookUrl
 from shared.domain.content import EmailContent, PushContent, SmsContent, UnreadContent, WebhookContent
@@ -36,8 +37,8 @@ KINDS = {
     "email": (st.builds(EmailAddress, words), st.builds(EmailContent, words, maybe, maybe)),
     "sms": (st.builds(PhoneNumber, words), st.builds(SmsContent, words)),
     "push": (
-        st.builds(Devices, st.lists(devices, max_size=3, unique=True).map(tuple)),
-        st.builds(PushContent, words, words, st.dictionaries(words, words, max_size=3)),
+        st.builds(Devices, st.lists(devices, max_size=3, unique=True).map(tuple)) | st.builds(RegisteredDevices, words),
+        st.builds(PushContent, words, words, st.dictionaries(words, words, max_size=3), maybe),
     ),
     "webhook": (st.builds(WebhookUrl, words), st.builds(WebhookContent, words)),
     "pigeon": (  # which another version of the service has

@@ -1,19 +1,21 @@
 import base64
+import email
 import hashlib
 import hmac
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta, timezone
 from urllib.parse import unquote
 
 import pytest
 
+from shared.channels.push import RegisteredDevices
 from shared.domain.address import Devices, DeviceToken
 from shared.domain.content import PushContent
-from shared.domain.errors import InvalidSubmission, Misconfigured, Rejected
+from shared.domain.errors import Misconfigured, Rejected
 from shared.domain.identifiers import AttemptId
-from shared.domain.receipt import ReceiptKind
-from shared.ports import OutboundMessage, ReceiptRequest
+from shared.domain.notification import Lane
+from shared.ports import OutboundMessage
 from shared.providers.notification_hubs import NotificationHubs, NotificationHubsSettings, from_settings
 from tests.unit.providers.recording_client import NOW, RecordingClient, answer
 
@@ -67,28 +69,12 @@ async def test_sends_to_apple_in_apples_form():
     }
 
 
-async def test_content_can_not_take_the_attempt_ids_place():
-    client = RecordingClient(CREATED)
-    await provider(client).send(message("fcm-1", content=PushContent("t", "b", {"attempt_id": "x", "aps": "y"})))
-
-    assert json.loads(client.posted[0].body)["message"]["data"]["attempt_id"] == ATTEMPT
-
-
 @pytest.mark.parametrize("token", ["", "a b", "a\r\nauthorization: x", "tökén", "x" * 5000])
 async def test_a_token_that_is_no_header_value_never_leaves(token):
     client = RecordingClient(CREATED)
 
     with pytest.raises(Rejected, match="invalid_address"):
         await provider(client).send(message(token))
-
-    assert client.posted == []
-
-
-async def test_a_payload_beyond_the_platforms_limit_never_leaves():
-    client = RecordingClient(CREATED)
-
-    with pytest.raises(Rejected, match="content_too_large"):
-        await provider(client).send(message("fcm-1", content=PushContent("t", "b" * 4096)))
 
     assert client.posted == []
 
@@ -164,37 +150,107 @@ def test_a_malformed_receipt_secret_is_refused_at_once():
         configured(NOTIFICATION_HUBS_RECEIPT_SECRET="banana")
 
 
-def read(timestamp="2026-11-24T12:30:00Z", attempt_id=ATTEMPT, **data):
-    document = {"type": "push.acknowledged", "timestamp": timestamp, "data": {"attemptId": attempt_id, **data}}
-    (receipt,) = provider(RecordingClient()).parse(ReceiptRequest("", {}, {}, json.dumps(document).encode()))
-    return receipt
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "reason"),
-    [
-        ("delivered", ReceiptKind.DELIVERED, None),
-        ("failed", ReceiptKind.FAILED, "device_reported_failure"),
-        ("opened", ReceiptKind.OPENED, None),
-    ],
-)
-def test_reads_an_acknowledgement(status, kind, reason):
-    receipt = read(status=status, notificationId="22-33-1", attempt_id=f"{ATTEMPT}~11")
-
-    assert (receipt.attempt_id, receipt.kind, receipt.reason) == (ATTEMPT, kind, reason)
-    assert (receipt.raw_code, receipt.provider_message_id) == (status, "22-33-1")
-
-
-def test_reads_the_time_of_any_zone():
-    assert read("2026-11-24T14:30:00+02:00", status="opened").occurred_at == datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
-
-
-@pytest.mark.parametrize("timestamp", [None, 7, "soon", "2026-11-24T12:30:00"])
-def test_a_time_without_zone_or_sense_is_malformed(timestamp):
-    with pytest.raises(InvalidSubmission):
-        read(timestamp, status="opened")
-
-
 def test_secrets_stay_out_of_representations():
     assert "key+/=" not in repr(replace(SETTINGS, receipt_secrets=("whsec_x",)))
     assert "whsec_x" not in repr(replace(SETTINGS, receipt_secrets=("whsec_x",)))
+
+
+async def posted_by(hub_settings, message):
+    client = RecordingClient(CREATED)
+    hub = NotificationHubs(hub_settings, client, lambda: NOW)
+    for call in hub.split(message):
+        await hub.send(call)
+    return client.posted
+
+
+async def test_each_device_is_a_call_of_its_own():
+    posted = await posted_by(SETTINGS, message("fcm-1", "apns-2", "fcm-3"))
+
+    assert [each.headers["servicebusnotification-devicehandle"] for each in posted] == ["fcm-1", "apns-2", "fcm-3"]
+
+
+def parts_of(posted):
+    head = f"content-type: {posted.headers['content-type']}\r\n\r\n".encode()
+    parsed = email.message_from_bytes(head + posted.body)
+    return {part.get_param("name", header="content-disposition"): part for part in parsed.get_payload()}
+
+
+async def test_with_batches_each_platform_is_one_call_for_all_its_devices():
+    fcm, apns = await posted_by(replace(SETTINGS, sends_batches=True), message("fcm-1", "apns-2", "fcm-3", "apns-4"))
+
+    assert fcm.url == "http://127.0.0.1:7080/Hub/messages/$batch?direct&api-version=2020-06"
+    assert [each.headers["servicebusnotification-format"] for each in (fcm, apns)] == ["fcmv1", "apple"]
+    assert "servicebusnotification-devicehandle" not in fcm.headers
+    parts = parts_of(fcm)
+    assert json.loads(parts["devices"].get_payload()) == ["fcm-1", "fcm-3"]
+    assert json.loads(parts["notification"].get_payload())["message"]["notification"]["title"] == "Title"
+    assert [parts[name].get_content_type() for name in ("notification", "devices")] == ["application/json"] * 2
+    assert json.loads(parts_of(apns)["devices"].get_payload()) == ["apns-2", "apns-4"]
+
+
+async def test_a_batch_of_one_is_a_direct_send():
+    [posted] = await posted_by(replace(SETTINGS, sends_batches=True), message("fcm-1"))
+
+    assert posted.url.endswith("/messages/?direct&api-version=2020-06")
+
+
+async def test_a_bad_token_in_a_batch_never_leaves():
+    client = RecordingClient(CREATED)
+    hub = NotificationHubs(replace(SETTINGS, sends_batches=True), client, lambda: NOW)
+
+    with pytest.raises(Rejected, match="invalid_address"):
+        await hub.send(message("fcm-1", "a b"))
+
+    assert client.posted == []
+
+
+def to_registered(customer_id="cust-1", attempt=ATTEMPT) -> OutboundMessage:
+    return OutboundMessage(AttemptId(attempt), "push", RegisteredDevices(customer_id), CONTENT, "transactional")
+
+
+async def test_registered_devices_are_reached_by_tags_once_for_each_platform():
+    fcm, apns = await posted_by(SETTINGS, to_registered())
+
+    assert fcm.url == "http://127.0.0.1:7080/Hub/messages/?api-version=2020-06"
+    assert fcm.headers["servicebusnotification-tags"] == "tenant:acme && customer:cust-1"
+    assert [each.headers["servicebusnotification-format"] for each in (fcm, apns)] == ["fcmv1", "apple"]
+    assert json.loads(apns.body)["aps"]["alert"]["title"] == "Title"
+
+
+async def test_with_templates_registered_devices_get_what_fills_in_their_own():
+    [posted] = await posted_by(replace(SETTINGS, uses_templates=True), to_registered(attempt=f"{ATTEMPT}~1"))
+
+    assert posted.headers["servicebusnotification-format"] == "template"
+    assert posted.headers["servicebusnotification-tags"] == "tenant:acme && customer:cust-1"
+    assert json.loads(posted.body) == {
+        "title": "Title", "body": "Body", "order": "7", "attempt_id": f"{ATTEMPT}~1"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("customer_id", ["", "a b", "a||customer:b", "x" * 120, "ä", "a\r\nb"])
+async def test_what_is_no_tag_never_leaves(customer_id):
+    client = RecordingClient(CREATED)
+
+    with pytest.raises(Rejected, match="invalid_address"):
+        await provider(client).send(replace(to_registered(), address=RegisteredDevices(customer_id, ("fcm",))))
+
+    assert client.posted == []
+
+
+async def test_urgency_expiry_and_collapsing_travel_as_apples_headers():
+    urgent = replace(
+        message("apns-1", content=replace(CONTENT, collapse_key="score")),
+        lane=Lane.HIGH,
+        expires_at=NOW.astimezone(timezone(timedelta(hours=2))),
+    )
+    [posted] = await posted_by(SETTINGS, urgent)
+
+    assert posted.headers["x-apns-priority"] == "10"
+    assert posted.headers["apns-collapse-id"] == "score"
+    assert posted.headers["servicebusnotification-apns-expiry"] == "2026-11-24T12:30:00+00:00"
+
+
+@pytest.mark.parametrize(("setting", "field"), [("BATCHES", "sends_batches"), ("TEMPLATES", "uses_templates")])
+@pytest.mark.parametrize(("value", "on"), [("true", True), (" True ", True), ("false", False), ("", False)])
+def test_options_are_off_unless_they_are_true(setting, field, value, on):
+    assert getattr(configured(**{f"NOTIFICATION_HUBS_{setting}": value})._settings, field) is on

@@ -4,18 +4,28 @@ from pathlib import Path
 
 import pytest
 
-from shared.providers import notification_hubs, sendgrid, twilio, webhook
+from shared.providers import (
+    fcm,
+    google_access_token,
+    notification_hubs,
+    push_acknowledgement,
+    sendgrid,
+    twilio,
+    webhook,
+)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "providers.md").read_text(encoding="utf-8")
 FAILURES = {
     "sendgrid": [sendgrid.STATUSES, {f"`{prefix}`": failure for prefix, failure in sendgrid.FIELDS}],
     "twilio": [twilio.CODES, twilio.STATUSES],
     "notification_hubs": [notification_hubs.STATUSES],
+    "fcm": [{f"`{code}`": failure for code, failure in fcm.CODES.items()}, fcm.STATUSES],
+    "Tokens of Google": [google_access_token.STATUSES],
 }
 KINDS = {
     "sendgrid": [sendgrid.EVENTS],
     "twilio": [twilio.MESSAGE_STATUSES],
-    "notification_hubs": [notification_hubs.ACKNOWLEDGEMENTS],
+    "Acknowledgements of pushes": [push_acknowledgement.ACKNOWLEDGEMENTS],
 }
 REASONS = {"sendgrid": [sendgrid.DROPS], "twilio": [twilio.RECEIPT_CODES]}
 
