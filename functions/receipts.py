@@ -16,7 +16,7 @@ blueprint = func.Blueprint()
 @blueprint.route(route="v1/receipts/{provider}", methods=["POST"])
 @problems_as_json
 async def receive_receipts(req: func.HttpRequest) -> func.HttpResponse:
-    """204 once the broker has what the provider said; its signature is the credential."""
+    """204 once the broker has what the provider said, 200 for its handshake; its signature or key is the credential."""
     url = urlsplit(req.url)
     request = ReceiptRequest(
         path_and_query=f"{url.path}?{url.query}" if url.query else url.path,
@@ -24,5 +24,7 @@ async def receive_receipts(req: func.HttpRequest) -> func.HttpResponse:
         headers={name.lower(): value for name, value in req.headers.items()},
         body=req.get_body(),
     )
-    await receipts.receive_receipts(req.route_params["provider"], request, services())
+    taken = await receipts.receive_receipts(req.route_params["provider"], request, services())
+    if taken.answer is not None:
+        return func.HttpResponse(taken.answer, mimetype="application/json")
     return func.HttpResponse(status_code=204)

@@ -15,6 +15,7 @@ from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStor
 from shared.adapters.cosmos_client import CosmosDatabase
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CosmosNotificationStore
+from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_tenant_policies import CosmosTenantPolicies
 from shared.adapters.entra_tokens import EntraTokens
 from shared.adapters.guarded_destinations import GuardedClient, check_url
@@ -77,6 +78,7 @@ def build_services(settings: Settings) -> Services:
         notifications=CosmosNotificationStore(database, clock),
         callback_endpoints=CosmosCallbackEndpointStore(database, SecretBox(settings.callback_secrets_key)),
         policies=CosmosTenantPolicies(database),
+        owners=CosmosOwners(database),
         publisher=ServiceBusPublisher(settings.service_bus),
         templates=BuiltInTemplates(),
         renderer=JinjaRenderer(),

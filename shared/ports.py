@@ -48,6 +48,10 @@ class HttpClient(Protocol):
         """
         ...
 
+    async def get(self, url: str, *, headers: Mapping[str, str], timeout: timedelta) -> HttpAnswer:
+        """The answer to one GET, which changes nothing at the other side; otherwise as ``post``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:

@@ -3,6 +3,7 @@
 | name | container | scope | runs | request units |
 |---|---|---|---|---|
 | OVERDUE | notification-tracking | all partitions | by the sweeper's timer | 3 a physical partition + 1 a hit |
+| OWNERS | notification-tracking | all partitions | receipts that name no tenant | 3 a physical partition + 1 a hit |
 | BY_IDS | notification-tracking | one partition | when a claim is refused | 3 + 1 a document |
 | STORE_TIME | rate-limits | one partition | every 30 s a process with a limited provider | 3 |
 | ENDPOINTS | callback-endpoints | one partition | at most every few seconds a process and tenant | 3 |
@@ -18,5 +19,6 @@ def overdue(channels: Iterable[str]) -> str:
 
 
 BY_IDS = "SELECT * FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
+OWNERS = "SELECT c.id, c.partitionKey FROM c WHERE ARRAY_CONTAINS(@ids, c.id) AND c.type = 'notification'"
 ENDPOINTS = "SELECT * FROM c WHERE c.type = 'endpoint'"
 STORE_TIME = "SELECT VALUE GetCurrentTimestamp()"

@@ -197,6 +197,11 @@ class GuardedClient:
         check_url(url, allow_http=self._allow_http)
         return await self._client.post(url, headers=headers, body=body, timeout=timeout)
 
+    async def get(self, url: str, *, headers: Mapping[str, str], timeout: timedelta) -> HttpAnswer:
+        """The answer to one GET; arguments and errors are those of ``post``."""
+        check_url(url, allow_http=self._allow_http)
+        return await self._client.get(url, headers=headers, timeout=timeout)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()

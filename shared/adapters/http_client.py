@@ -1,6 +1,6 @@
 """The process's outbound HTTP: one pooled aiohttp session behind ``ports.HttpClient``.
 
-Takes one POST, gives the answer or says how far the request came, because that decides whether it may be repeated:
+Takes a POST or GET, gives the answer or says how far the request came, because that decides whether it may be repeated:
 before a connection stands nothing was sent (``Transient``); afterwards the other side may have acted (``InDoubt``).
 aiohttp tells the two apart by exception type as long as connecting has its own, earlier deadline, so no tracing hooks
 run in each call.
@@ -65,8 +65,17 @@ class AiohttpClient:
             Transient: no byte of the request left (refused, unresolvable, no connection in time).
             InDoubt: bytes left and no complete answer came back within ``timeout``.
         """
+        return await self._call("POST", url, headers, body, timeout)
+
+    async def get(self, url: str, *, headers: Mapping[str, str], timeout: timedelta) -> HttpAnswer:
+        """The answer to one GET; arguments and errors are those of ``post``."""
+        return await self._call("GET", url, headers, None, timeout)
+
+    async def _call(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: timedelta
+    ) -> HttpAnswer:
         try:
-            return await self._exchange(url, headers, body, _limits(timeout))
+            return await self._exchange(method, url, headers, body, _limits(timeout))
         except NOTHING_SENT as error:
             raise Transient("connection_failed") from error
         except NO_ANSWER as error:
@@ -83,10 +92,12 @@ class AiohttpClient:
             await session.close()
 
     async def _exchange(
-        self, url: str, headers: Mapping[str, str], body: bytes, limits: aiohttp.ClientTimeout
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limits: aiohttp.ClientTimeout
     ) -> HttpAnswer:
         session = self._session or self._open()
-        async with session.post(url, headers=headers, data=body, timeout=limits, allow_redirects=False) as response:
+        async with session.request(
+            method, url, headers=headers, data=body, timeout=limits, allow_redirects=False
+        ) as response:
             answer = await _read_capped(response)
             return HttpAnswer(response.status, {name.lower(): v for name, v in response.headers.items()}, answer)
 

@@ -16,7 +16,6 @@ class Capabilities:
     """One provider's table.
 
     Attributes:
-        messages_a_call: how many messages one call can carry.
         max_message_bytes: subject, text and HTML of an email together, in UTF-8.
         max_text_characters: an SMS text, in Unicode characters.
         html: whether an email may have an HTML part only.
@@ -24,7 +23,6 @@ class Capabilities:
         platforms: the platforms whose devices it reaches; None for all. Of several devices, one is enough.
     """
 
-    messages_a_call: int = 1
     max_message_bytes: int | None = None
     max_text_characters: int | None = None
     html: bool = True

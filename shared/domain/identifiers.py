@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NewType
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 TrackingId = NewType("TrackingId", str)
 TenantId = NewType("TenantId", str)
@@ -23,6 +24,8 @@ _RANDOM_BITS = 80 - BUCKET_BITS
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 _TRACKING_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_FREE_BITS = 6  # at the top of a tracking id, whose 48 bits of milliseconds need 42 until the year 2109
+_BELOW_FREE_BITS = 128 - _FREE_BITS
 _ATTEMPT_NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 _VALUES = {character: value for value, character in enumerate(_CROCKFORD)}
 
@@ -50,7 +53,10 @@ def derived_tracking_id(now: datetime, bucket: int, seed: str, index: int) -> Tr
 
 
 def _assemble(now: datetime, bucket: int, tail: int) -> TrackingId:
-    value = (int(now.timestamp() * 1000) << 80) | (bucket << _RANDOM_BITS) | tail
+    return _spelt((int(now.timestamp() * 1000) << 80) | (bucket << _RANDOM_BITS) | tail)
+
+
+def _spelt(value: int) -> TrackingId:
     return TrackingId("".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]))
 
 
@@ -107,3 +113,25 @@ class AttemptRef:
         if len(parts) != 4 or not is_tracking_id(parts[1]) or not _ATTEMPT_NUMBER.fullmatch(parts[3]):  # noqa: PLR2004 - its four parts
             return None
         return cls(TenantId(parts[0]), TrackingId(parts[1]), parts[2], int(parts[3]))
+
+    @property
+    def as_uuid(self) -> UUID:
+        """The attempt as a UUID, always the same, for vendors that take nothing else as a name.
+
+        Up to attempt 63 it can be read back with ``from_uuid``; a later attempt gets a UUID that says nothing.
+        """
+        value = _value_of(self.tracking_id)
+        if self.number >> _FREE_BITS or value >> _BELOW_FREE_BITS:
+            return uuid5(NAMESPACE_OID, self.attempt_id)
+        return UUID(int=self.number << _BELOW_FREE_BITS | value)
+
+    @classmethod
+    def from_uuid(cls, uuid: UUID, channel: str) -> "AttemptRef | None":
+        """The attempt of ``channel`` behind a UUID, without its tenant, which a UUID has no room for.
+
+        None when it can't be one of ours. A foreign UUID may look like ours; nobody has its tracking id then.
+        """
+        number = uuid.int >> _BELOW_FREE_BITS
+        if number == 0:
+            return None
+        return cls(TenantId(""), _spelt(uuid.int & ((1 << _BELOW_FREE_BITS) - 1)), channel, number)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from shared.domain.prices import PriceBook
 from shared.pipeline.bulkhead import Bulkhead
+from shared.pipeline.owners import Owners
 from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.recently import Recently
 from shared.ports import (
@@ -58,6 +59,7 @@ class Services:
     notifications: NotificationStore
     callback_endpoints: CallbackEndpointStore
     policies: TenantPolicies
+    owners: Owners
     publisher: Publisher
     templates: TemplateCatalogue
     renderer: Renderer

@@ -6,13 +6,16 @@ See docs/adding-a-provider.md and docs/providers.md.
 from collections.abc import Callable, Mapping
 
 from shared.ports import HttpClient, Provider
-from shared.providers import fcm, notification_hubs, sendgrid, twilio, webhook
+from shared.providers import acs_email, acs_sms, fcm, notification_hubs, sendgrid, smtp, twilio, webhook
 
 ProviderFactory = Callable[[Mapping[str, str], HttpClient, HttpClient], Provider | None]
 
 PROVIDERS: tuple[ProviderFactory, ...] = (
     sendgrid.from_settings,
+    acs_email.from_settings,
+    smtp.from_settings,
     twilio.from_settings,
+    acs_sms.from_settings,
     notification_hubs.from_settings,
     fcm.from_settings,
     webhook.from_settings,

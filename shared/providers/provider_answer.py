@@ -16,6 +16,11 @@ from shared.ports import HttpAnswer
 
 Failure = tuple[type[ProviderError], str]
 
+# What speaks of one provider's account or network only: another provider may well carry the same message.
+ONLY_HERE = frozenset(
+    {"country_not_enabled", "unreachable_from_sender", "suppressed_by_provider", "blocked_by_provider"}
+)
+
 LONGEST_RETRY_AFTER = timedelta(hours=1)  # a wilder wish is a mistake; pacing asks again anyway
 
 _logger = logging.getLogger(__name__)
@@ -33,8 +38,15 @@ def is_success(answer: HttpAnswer) -> bool:
 
 def failure_of(provider: str, table: Mapping[int, Failure], answer: HttpAnswer, now: datetime) -> ProviderError:
     """The error that an answer other than 2xx stands for, by the provider's table or by the class of its status."""
-    kind, reason = table.get(answer.status) or _unlisted(provider, answer.status)
-    return kind(reason, retry_after=retry_after(answer.headers, now))
+    return error_of(table.get(answer.status) or _unlisted(provider, answer.status), retry_after(answer.headers, now))
+
+
+def error_of(failure: Failure, wait: timedelta | None = None) -> ProviderError:
+    """The error that one line of a table stands for."""
+    kind, reason = failure
+    if issubclass(kind, Rejected):
+        return kind(reason, retry_after=wait, elsewhere=reason in ONLY_HERE)
+    return kind(reason, retry_after=wait)
 
 
 def _unlisted(provider: str, status: int) -> Failure:

@@ -38,6 +38,7 @@ EDGE_LIBRARIES = {
     "aiohttp": ("shared.adapters", "shared.providers"),
     "twilio": ("shared.providers.twilio",),
     "sendgrid": ("shared.providers.sendgrid",),
+    "aiosmtplib": ("shared.providers.smtp_connections",),
     "python_http_client": ("shared.providers.sendgrid",),
     "jwt": ("shared.adapters", "shared.providers"),
     "cryptography": ("shared.adapters", "shared.providers"),

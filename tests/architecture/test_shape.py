@@ -29,7 +29,7 @@ MAY_NAME = {
         "shared/providers/notification_hubs.py",
     },
 }
-ORDINARY_WORDS = {"webhook"}  # also a channel, and what callbacks are
+ORDINARY_WORDS = {"webhook", "smtp"}  # also a channel, and what callbacks are; also a protocol
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
 
 every_app_file = pytest.mark.parametrize("source", sources(*APP), ids=lambda source: source.name)

@@ -7,28 +7,26 @@ the code under test, with keys made for the run.
 import base64
 import hmac
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
+from datetime import datetime
 from urllib.parse import parse_qsl
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from shared import providers
 from shared.adapters.guarded_destinations import GuardedClient
 from shared.adapters.http_client import AiohttpClient
 from shared.domain.address import Devices, DeviceToken, EmailAddress, PhoneNumber, WebhookUrl
 from shared.domain.content import EmailContent, PushContent, SmsContent, WebhookContent
-from shared.domain.identifiers import AttemptId
 from shared.domain.receipt import ReceiptKind
 from shared.domain.webhook_signature import signed_headers
-from shared.ports import OutboundMessage, ReceiptRequest
+from shared.ports import ReceiptRequest
 from shared.providers import fcm, notification_hubs, sendgrid, twilio, webhook
+from tests.contract.communication_contracts import COMMUNICATION_CONTRACTS, OPTIONAL, communication_settings
+from tests.contract.contract_shape import NOW, SAMPLES, Contract, ReceiptContract, message
 
-SAMPLES = Path(__file__).parent.parent / "receipts"
-NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+__all__ = ["CONTRACTS", "NOW", "OPTIONAL", "WITH_RECEIPTS", "build", "settings_for", "twilio_receipt"]
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PUBLIC_BASE_URL = "https://notify.example.com"
 RECEIPT_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -70,6 +68,7 @@ def settings_for(base_url: str) -> dict[str, str]:
         "FCM_RECEIPT_SECRET": SECRET,
         "WEBHOOK_SIGNING_SECRET": SECRET,
         "PUBLIC_BASE_URL": PUBLIC_BASE_URL,
+        **communication_settings(base_url),
     }
 
 
@@ -94,34 +93,6 @@ def twilio_receipt(body: bytes, at: datetime) -> ReceiptRequest:
 def push_receipt(body: bytes, at: datetime) -> ReceiptRequest:
     headers = signed_headers([SECRET], "ack-1", at, body)
     return ReceiptRequest("/api/v1/receipts/any-push-provider", {}, headers, body)
-
-
-@dataclass(frozen=True)
-class ReceiptContract:
-    sign: Callable[[bytes, datetime], ReceiptRequest]
-    sample: bytes
-    kinds: tuple[ReceiptKind, ...]
-    unknown: bytes
-    not_ours: Callable[[ReceiptRequest], ReceiptRequest]
-    malformed: bytes
-    signs_time: bool = True
-
-
-@dataclass(frozen=True)
-class Contract:
-    factory: providers.ProviderFactory
-    message: OutboundMessage
-    accepted: tuple[int, Mapping[str, str], bytes]
-    message_id: str | None
-    rejected: tuple[int, bytes]
-    unauthorised: int | None = 401
-    receipts: ReceiptContract | None = None
-    delivered: bool = False
-
-
-def message(channel, address, content) -> OutboundMessage:
-    attempt_id = AttemptId(f"acme.01ARZ3NDEKTSV4RRFFQ69G5FAV.{channel}.1")
-    return OutboundMessage(attempt_id, channel, address, content, "transactional")
 
 
 def push_receipts() -> ReceiptContract:
@@ -210,6 +181,7 @@ CONTRACTS = {
         unauthorised=None,  # the recipient has no account of ours
         delivered=True,
     ),
+    **COMMUNICATION_CONTRACTS,
 }
 WITH_RECEIPTS = [name for name, contract in CONTRACTS.items() if contract.receipts]
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,50 +13,11 @@ from shared import providers
 from shared.adapters.guarded_destinations import GuardedClient
 from shared.adapters.http_client import AiohttpClient
 from shared.domain.address import WebhookUrl
-from shared.domain.errors import InDoubt, Misconfigured, Rejected, Throttled, Transient
+from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Transient
 from shared.ports import HttpAnswer, OutboundMessage, Provider
-from tests.contract.provider_contracts import CONTRACTS, Contract, build, settings_for
-
-TOKEN = b'{"access_token":"token","expires_in":3600}'
-
-
-class FakeServer:
-    """Reads requests and does with each what ``play`` says."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.dripping: asyncio.Task[None] | None = None
-        self.play: Callable[[asyncio.StreamWriter], None] = lambda writer: None
-
-    def answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
-        lines = [f"HTTP/1.1 {status} Said", *(f"{n}: {v}" for n, v in (headers or {}).items())]
-        if status != 204:
-            lines.append(f"Content-Length: {len(body)}")
-        head = "\r\n".join([*lines, "", ""]).encode()
-        self.play = lambda writer: writer.write(head + body)
-
-    def drip(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
-        """A byte every tenth of a second, for as long as somebody listens."""
-
-        async def drip() -> None:
-            for byte in answer:
-                writer.write(bytes([byte]))
-                await asyncio.sleep(0.1)
-
-        self.dripping = asyncio.create_task(drip())
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-                request = head + await reader.readexactly(int(lengths[0].split(b":")[1]))
-                if request.startswith(b"POST /token "):  # asked for before the message, and no part of the play
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(TOKEN), TOKEN))
-                    continue
-                self.requests.append(request)
-                self.play(writer)
-        writer.close()
+from tests.contract.contract_shape import HURRY, Contract
+from tests.contract.provider_contracts import CONTRACTS, OPTIONAL, build, settings_for
+from tests.contract.wires import HttpWire, SmtpWire
 
 
 class Hurried:
@@ -68,12 +29,15 @@ class Hurried:
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
         assert timedelta(seconds=15) <= timeout <= timedelta(seconds=20)
-        return await self.client.post(url, headers=headers, body=body, timeout=timedelta(seconds=0.5))
+        return await self.client.post(url, headers=headers, body=body, timeout=HURRY)
+
+    async def get(self, url: str, *, headers: Mapping[str, str], timeout: timedelta) -> HttpAnswer:
+        return await self.client.get(url, headers=headers, timeout=HURRY)
 
 
 @dataclass
 class Stage:
-    server: FakeServer
+    server: HttpWire | SmtpWire
     contract: Contract
     provider: Provider
     message: OutboundMessage
@@ -88,24 +52,36 @@ def staged(contract: Contract, base_url: str) -> OutboundMessage:
     return contract.message
 
 
-@pytest.fixture(params=list(CONTRACTS))
-async def stage(request) -> AsyncIterator[Stage]:
-    contract = CONTRACTS[request.param]
+@contextlib.asynccontextmanager
+async def on_stage(contract: Contract) -> AsyncIterator[Stage]:
     http, guarded = Hurried(AiohttpClient()), Hurried(GuardedClient(allow_http=True))
-    fake = FakeServer()
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    wire = contract.wire()
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
     base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     provider = contract.factory(settings_for(base_url), http, guarded)
-    yield Stage(fake, contract, provider, staged(contract, base_url))
-    await http.close()
-    await guarded.close()
-    if fake.dripping:
-        fake.dripping.cancel()
+    contract.hurry(provider)
+    yield Stage(wire, contract, provider, staged(contract, base_url))
+    for each in (http, guarded, provider):
+        if hasattr(each, "close"):
+            await each.close()
     server.close()
+    await wire.close()
+
+
+@pytest.fixture(params=list(CONTRACTS))
+async def stage(request) -> AsyncIterator[Stage]:
+    async with on_stage(CONTRACTS[request.param]) as stage:
+        yield stage
+
+
+@pytest.fixture(params=[name for name, contract in CONTRACTS.items() if contract.wire is HttpWire])
+async def http_stage(request) -> AsyncIterator[Stage]:
+    async with on_stage(CONTRACTS[request.param]) as stage:
+        yield stage
 
 
 async def test_accepted(stage):
-    stage.server.answer(*stage.contract.accepted)
+    stage.server.accepts(stage.contract)
 
     accepted = await stage.send()
 
@@ -116,92 +92,129 @@ async def test_accepted(stage):
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [("7", 7), ("0", 0), ("999999999", 3600)])
-async def test_throttled_with_retry_after(stage, asked, seconds):
-    stage.server.answer(429, {"Retry-After": asked})
+async def test_throttled_with_retry_after(http_stage, asked, seconds):
+    http_stage.server.answer(429, {"Retry-After": asked})
 
     with pytest.raises(Throttled) as caught:
-        await stage.send()
+        await http_stage.send()
 
     assert caught.value.retry_after == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("header", [{}, {"Retry-After": "soon"}, {"Retry-After": "-1"}])
-async def test_throttled_without_a_word_on_when(stage, header):
-    stage.server.answer(429, header)
+async def test_throttled_without_a_word_on_when(http_stage, header):
+    http_stage.server.answer(429, header)
 
     with pytest.raises(Throttled) as caught:
-        await stage.send()
+        await http_stage.send()
 
     assert caught.value.retry_after is None
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
-async def test_its_own_trouble_is_transient(stage, status):
-    stage.server.answer(status, {"Retry-After": "5"}, b"<html>oops</html>")
+async def test_its_own_trouble_is_transient(http_stage, status):
+    http_stage.server.answer(status, {"Retry-After": "5"}, b"<html>oops</html>")
 
     with pytest.raises(Transient) as caught:
-        await stage.send()
+        await http_stage.send()
 
     assert caught.value.retry_after == timedelta(seconds=5)
 
 
 async def test_a_permanent_reject(stage):
-    status, body = stage.contract.rejected
-    stage.server.answer(status, {}, body)
+    stage.server.rejects(stage.contract)
 
     with pytest.raises(Rejected) as caught:
         await stage.send()
 
-    assert caught.value.reason in {"invalid_address", "device_unregistered", "gone"}
+    assert caught.value.reason in {"invalid_address", "invalid_request", "device_unregistered", "gone"}
 
 
 async def test_an_authentication_failure_is_our_misconfiguration(stage):
-    stage.server.answer(stage.contract.unauthorised or 401)
+    stage.server.refuses_us(stage.contract)
 
     with pytest.raises(Misconfigured if stage.contract.unauthorised else Rejected):
         await stage.send()
 
 
-async def test_a_redirect_is_not_followed(stage):
-    stage.server.answer(302, {"Location": "http://127.0.0.1:9/"})
+async def test_a_redirect_is_not_followed(http_stage):
+    http_stage.server.answer(302, {"Location": "http://127.0.0.1:9/"})
 
     with pytest.raises((Misconfigured, Rejected), match="redirect"):
-        await stage.send()
+        await http_stage.send()
 
-    assert len(stage.server.requests) == 1
+    assert len(http_stage.server.requests) == 1
 
 
-async def test_a_status_that_nobody_documents_is_a_reject_that_names_it(stage):
-    stage.server.answer(418)
+async def test_a_status_that_nobody_documents_is_a_reject_that_names_it(http_stage):
+    http_stage.server.answer(418)
 
     with pytest.raises(Rejected):
+        await http_stage.send()
+
+
+async def test_throttled(stage):
+    stage.server.throttles()
+
+    with pytest.raises(Throttled):
+        await stage.send()
+
+
+async def test_its_own_trouble(stage):
+    stage.server.has_trouble()
+
+    with pytest.raises(Transient):
         await stage.send()
 
 
 async def test_no_answer_is_in_doubt(stage):
-    with pytest.raises(InDoubt, match="no_answer"):
-        await stage.send()
-
-
-async def test_an_answer_that_drips_is_in_doubt_when_its_time_is_up(stage):
-    stage.server.play = lambda writer: stage.server.drip(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+    stage.server.hangs()
 
     with pytest.raises(InDoubt, match="no_answer"):
         await stage.send()
 
 
 async def test_a_reset_is_in_doubt(stage):
-    stage.server.play = lambda writer: writer.transport.abort()
+    stage.server.resets()
 
     with pytest.raises(InDoubt, match="connection_lost"):
         await stage.send()
 
 
 async def test_a_malformed_answer_is_in_doubt(stage):
-    stage.server.play = lambda writer: writer.write(b"\x00banana\r\n\r\n")
+    stage.server.talks_garbage()
 
     with pytest.raises(InDoubt, match="malformed_answer"):
         await stage.send()
+
+
+async def test_an_answer_that_drips_is_in_doubt(stage):
+    stage.server.drips(stage.contract)
+
+    with pytest.raises(InDoubt, match="no_answer"):
+        await stage.send()
+
+
+@pytest.mark.parametrize("fault", ["throttles", "has_trouble", "hangs", "resets", "talks_garbage", "drips", "rejects"])
+async def test_after_a_burst_of_any_fault_the_next_message_goes_through(stage, fault):
+    play = getattr(stage.server, fault)
+    play(stage.contract) if fault in {"drips", "rejects"} else play()
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            await stage.send()
+
+    stage.server.accepts(stage.contract)
+
+    assert (await stage.send()).provider_message_id == stage.contract.message_id
+
+
+async def test_no_call_is_repeated_by_the_provider_itself(stage):
+    stage.server.resets()
+
+    with pytest.raises(InDoubt):
+        await stage.send()
+
+    assert len(stage.server.requests) == 1
 
 
 @pytest.mark.parametrize("name", list(CONTRACTS))
@@ -239,7 +252,9 @@ def test_it_is_absent_without_settings(name):
     assert CONTRACTS[name].factory({"PUBLIC_BASE_URL": "https://x.example"}, AiohttpClient(), AiohttpClient()) is None
 
 
-@pytest.mark.parametrize("setting", [n for n in settings_for("http://x.example") if n != "NOTIFICATION_HUBS_BASE_URL"])
+@pytest.mark.parametrize(
+    "setting", sorted(set(settings_for("http://127.0.0.1:9")) - OPTIONAL - {"NOTIFICATION_HUBS_BASE_URL"})
+)
 def test_a_missing_setting_is_named(setting):
     settings = {name: value for name, value in settings_for("http://127.0.0.1:9").items() if name != setting}
 

@@ -31,7 +31,7 @@ def flipped(data: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("name", WITH_RECEIPTS)
+@pytest.mark.parametrize("name", [name for name in WITH_RECEIPTS if CONTRACTS[name].receipts.signs_body])
 def test_a_flipped_bit_of_the_body_is_a_forgery(name):
     contract = CONTRACTS[name].receipts
     provider, request = build(name), contract.sign(contract.sample, NOW)

@@ -124,6 +124,9 @@ class InMemoryContainer:
         scope = [doc for (partition, _), doc in self.documents.items() if partition_key in {None, partition}]
         if query == cosmos_queries.BY_IDS:
             return [document for document in scope if document["id"] in values["@ids"]]
+        if query == cosmos_queries.OWNERS:
+            found = [doc for doc in scope if doc["id"] in values["@ids"] and doc["type"] == "notification"]
+            return [{name: doc[name] for name in ("id", "partitionKey")} for doc in found]
         assert "wakeAt <= @now" in query, query
         overdue = [doc for doc in scope if doc["type"] == "notification" and _wakes(doc, values["@now"])]
         return overdue[: values["@limit"]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
+from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.channels import CHANNELS
 from shared.contracts.stored_documents import notification_of
@@ -81,6 +82,7 @@ class World:
             notifications=CosmosNotificationStore(self.database, self.clock),  # type: ignore[arg-type]
             callback_endpoints=self.endpoints,
             policies=self.policies,
+            owners=CosmosOwners(self.database),  # type: ignore[arg-type]
             publisher=self.publisher,
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),

@@ -9,7 +9,7 @@ GERMAN = PhoneNumber("+4915112345678")
 
 
 class WithTable:
-    capabilities = Capabilities(messages_a_call=7)
+    capabilities = Capabilities(max_text_characters=7)
 
 
 def test_a_provider_without_a_table_can_carry_anything() -> None:
@@ -20,7 +20,7 @@ def test_a_provider_without_a_table_can_carry_anything() -> None:
 
 
 def test_a_providers_own_table_is_found() -> None:
-    assert capabilities_of(WithTable()).messages_a_call == 7
+    assert capabilities_of(WithTable()).max_text_characters == 7
 
 
 @pytest.mark.parametrize(("length", "reason"), [(10, None), (11, "content_too_large")])

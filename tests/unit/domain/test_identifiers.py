@@ -1,4 +1,6 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -127,3 +129,25 @@ def test_an_attempt_id_says_whose_attempt_it_is(tenant: str) -> None:
 )
 def test_somebody_elses_attempt_id_is_none(text: str) -> None:
     assert AttemptRef.parse(text) is None
+
+
+until_2109 = st.integers(0, 2**42 - 1).map(lambda ms: datetime.fromtimestamp(ms / 1000, UTC))
+
+
+@given(now=until_2109, bucket=buckets, number=st.integers(1, 63))
+def test_an_attempt_can_be_read_back_from_its_uuid_but_for_its_tenant(now: datetime, bucket: int, number: int) -> None:
+    attempt = AttemptRef(TenantId("acme"), new_tracking_id(now, bucket), "email", number)
+
+    assert AttemptRef.from_uuid(attempt.as_uuid, "email") == replace(attempt, tenant=TenantId(""))
+
+
+def test_a_uuid_is_always_the_same_and_differs_by_attempt() -> None:
+    tracking_id = new_tracking_id(NOW, 7)
+    attempts = [AttemptRef(TenantId("acme"), tracking_id, "email", number) for number in range(1, 100)]
+
+    assert [each.as_uuid for each in attempts] == [each.as_uuid for each in attempts]
+    assert len({each.as_uuid for each in attempts}) == 99
+
+
+def test_a_uuid_without_an_attempts_number_is_nobodys() -> None:
+    assert AttemptRef.from_uuid(UUID("00a8c99e-1234-4abc-8def-0123456789ab"), "email") is None

@@ -1,4 +1,4 @@
-"""An HttpClient for tests of providers: remembers what was posted and gives the answers it was told to."""
+"""An HttpClient for tests of providers: remembers what was posted or asked and gives the answers it was told to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ class Posted:
     headers: Mapping[str, str]
     body: bytes
     timeout: timedelta
+    method: str = "POST"
 
 
 class RecordingClient:
@@ -24,7 +25,13 @@ class RecordingClient:
         self.posted: list[Posted] = []
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
-        self.posted.append(Posted(url, headers, body, timeout))
+        return self._answer(Posted(url, headers, body, timeout))
+
+    async def get(self, url: str, *, headers: Mapping[str, str], timeout: timedelta) -> HttpAnswer:
+        return self._answer(Posted(url, headers, b"", timeout, "GET"))
+
+    def _answer(self, posted: Posted) -> HttpAnswer:
+        self.posted.append(posted)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, CnsError):
             raise answer
