@@ -16,6 +16,7 @@ from shared.adapters.cosmos_client import CosmosDatabase
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
+from shared.adapters.cosmos_provider_health import CosmosProviderHealth
 from shared.adapters.cosmos_tenant_policies import CosmosTenantPolicies
 from shared.adapters.entra_tokens import EntraTokens
 from shared.adapters.guarded_destinations import GuardedClient, check_url
@@ -24,11 +25,14 @@ from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.adapters.price_file import read_prices
 from shared.adapters.secret_box import SecretBox
 from shared.adapters.service_bus_publisher import ServiceBusPublisher
+from shared.domain.breaker import BreakerPolicy
+from shared.domain.capabilities import capabilities_of
+from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.services import Services
 from shared.ports import Provider, ReceiptSource
 from shared.providers import configured_providers
-from shared.settings import Settings, positive_number, read_settings
+from shared.settings import Settings, breaker_policy, positive_number, read_settings
 
 _OBJECTS_BEFORE_COLLECTION = 50_000
 
@@ -84,6 +88,7 @@ def build_services(settings: Settings) -> Services:
         renderer=JinjaRenderer(),
         tokens=EntraTokens(settings.identity),
         providers={channel: tuple(candidates) for channel, candidates in by_channel.items()},
+        health=ProviderHealth(CosmosProviderHealth(database), clock, _breaker_policies(providers, settings)),
         receipt_sources=_receipt_sources(providers),
         callback_client=guarded,
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
@@ -98,6 +103,15 @@ def _call_limits(providers: tuple[Provider, ...], settings: Settings) -> dict[st
     """Calls a second for each provider whose ``<NAME>_CALLS_PER_SECOND`` is set, from all processes together."""
     named = {provider.name: f"{provider.name.upper()}_CALLS_PER_SECOND" for provider in providers}
     return {name: positive_number(settings.raw, setting) for name, setting in named.items() if setting in settings.raw}
+
+
+def _breaker_policies(providers: tuple[Provider, ...], settings: Settings) -> dict[str, BreakerPolicy]:
+    """A policy for each provider whose calls all meet one far side, as its ``<NAME>_BREAKER_…`` settings say."""
+    return {
+        provider.name: breaker_policy(settings.raw, provider.name.upper())
+        for provider in providers
+        if capabilities_of(provider).one_far_side
+    }
 
 
 def _receipt_sources(providers: tuple[Provider, ...]) -> dict[str, ReceiptSource]:

@@ -7,12 +7,14 @@ docs/providers.md), so that a new provider is one file.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 
 from shared.adapters.cosmos_client import CosmosSettings
 from shared.adapters.entra_tokens import EntraSettings
 from shared.adapters.price_file import BUILT_IN
 from shared.adapters.service_bus_publisher import ServiceBusSettings
+from shared.domain.breaker import BreakerPolicy
 from shared.pipeline.services import Patience
 
 
@@ -84,6 +86,24 @@ def positive_number(environment: Mapping[str, str], name: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError(f"the setting {name} is not above 0")
     return number
+
+
+def breaker_policy(environment: Mapping[str, str], prefix: str) -> BreakerPolicy:
+    """When a provider counts as ill, by its settings ``<prefix>_BREAKER_…``. Raises ValueError, which names one."""
+    default = BreakerPolicy()
+
+    def number(name: str, otherwise: float) -> float:
+        setting = f"{prefix}_BREAKER_{name}"
+        return positive_number(environment, setting) if setting in environment else otherwise
+
+    rate = number("FAILURE_RATE", default.failure_rate)
+    if rate > 1:
+        raise ValueError(f"the setting {prefix}_BREAKER_FAILURE_RATE is above 1")
+    return BreakerPolicy(
+        failures_in_a_row=ceil(number("FAILURES", default.failures_in_a_row)),
+        failure_rate=rate,
+        open_seconds=number("OPEN_SECONDS", default.open_seconds),
+    )
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: timedelta) -> timedelta:

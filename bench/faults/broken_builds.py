@@ -93,13 +93,13 @@ DEFECTS = (
     Defect(
         "outcome recorded before the call",
         "shared/pipeline/deliver.py",
-        "    pending = await _start(ways, paces, services)\n",
+        "    pending = await _start(ways, routes, paces, services)\n",
         "    early = [\n"
         "        (one.notification, verdict.Verdict(verdict.DeliveryStatus.SENT, one.delivery.attempts[-1]))\n"
         "        for one in ways\n"
         "    ]\n"
         "    await record_outcomes(early, chunk, claim_id, services)\n"
-        "    pending = await _start(ways, paces, services)\n",
+        "    pending = await _start(ways, routes, paces, services)\n",
         "crash-in-call",
         ("lost",),
     ),

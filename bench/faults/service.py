@@ -29,11 +29,15 @@ _offsets_in_use: set[int] = set()
 _STOP_SECONDS = 30
 # Short, so that recovery takes seconds. A claim must still outlive the longest provider call (20 s).
 CLAIM_PATIENCE, IN_DOUBT_PATIENCE, PUBLISH_PATIENCE = 25.0, 6.0, 10.0
+BREAKER_OPEN = 5.0
 SETTINGS = {
     "SWEEP_SCHEDULE": "*/2 * * * * *",
     "PUBLISH_PATIENCE_SECONDS": str(PUBLISH_PATIENCE),
     "CLAIM_PATIENCE_SECONDS": str(CLAIM_PATIENCE),
     "IN_DOUBT_PATIENCE_SECONDS": str(IN_DOUBT_PATIENCE),
+    "SENDGRID_BREAKER_OPEN_SECONDS": str(BREAKER_OPEN),
+    "TWILIO_BREAKER_OPEN_SECONDS": str(BREAKER_OPEN),
+    "NOTIFICATION_HUBS_BREAKER_OPEN_SECONDS": str(BREAKER_OPEN),
 }
 
 

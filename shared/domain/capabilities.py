@@ -21,6 +21,7 @@ class Capabilities:
         html: whether an email may have an HTML part only.
         number_prefixes: E.164 prefixes (``+49``) that it reaches; None for all.
         platforms: the platforms whose devices it reaches; None for all. Of several devices, one is enough.
+        one_far_side: whether all its calls meet the same vendor, so that what fails for some tells about all.
     """
 
     max_message_bytes: int | None = None
@@ -28,6 +29,7 @@ class Capabilities:
     html: bool = True
     number_prefixes: tuple[str, ...] | None = None
     platforms: tuple[Platform, ...] | None = None
+    one_far_side: bool = True
 
     def refuses(self, address: Address, content: Content | None) -> str | None:
         """Why the provider can't carry ``content`` to ``address`` (a stable reason); None when it can.

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 BACKOFF_SECONDS = (1, 2, 4, 8, 16)  # S0-21: exponential, first to last pause between attempts
 JITTER = 0.25  # each pause is stretched by up to a quarter, so that a burst of failures does not come back as a burst
+LONGEST_SPREAD = timedelta(seconds=10)  # by which a pause that a provider asked for is stretched at most
 
 
 def pause_before(attempt: int, identity: str, retry_after: timedelta | None = None) -> timedelta:
@@ -14,6 +15,14 @@ def pause_before(attempt: int, identity: str, retry_after: timedelta | None = No
     Retry-After wins when it is longer.
     """
     seconds = BACKOFF_SECONDS[min(attempt - 2, len(BACKOFF_SECONDS) - 1)]
-    fraction = int.from_bytes(hashlib.sha256(f"{identity}\n{attempt}".encode()).digest()[:4]) / 2**32
-    pause = timedelta(seconds=seconds * (1 + JITTER * fraction))
+    pause = timedelta(seconds=seconds * (1 + JITTER * _fraction(identity, attempt)))
     return max(pause, retry_after) if retry_after else pause
+
+
+def pause_as_asked(asked: timedelta, identity: str) -> timedelta:
+    """The pause that a provider asked for and a little more, by ``identity``: nobody comes early, nor all at once."""
+    return asked + min(asked * JITTER, LONGEST_SPREAD) * _fraction(identity, 0)
+
+
+def _fraction(identity: str, number: int) -> float:
+    return int.from_bytes(hashlib.sha256(f"{identity}\n{number}".encode()).digest()[:4]) / 2**32

@@ -8,12 +8,16 @@ used up, when it is misconfigured or away, or when it says that it does not carr
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from shared.domain.errors import Misconfigured, Throttled, Untried
 from shared.domain.notification import Attempt
 from shared.domain.tenant_policy import ProviderShare
 
+# A provider that asks for a longer pause than this is passed over while another one is there. For a shorter one the
+# order of preference is worth the wait.
+PACING_PATIENCE = timedelta(seconds=10)
 HELD = "held"  # the outcome of an attempt that ended before anybody was called
 NOT_CARRIED = "notcarried"  # the outcome of an attempt whose provider says: not by me
 _PERCENT = 100

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from shared.domain import routing
 from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Untried
 from shared.domain.notification import Attempt
-from shared.domain.retry_schedule import pause_before
-from shared.domain.routing import HELD, NOT_CARRIED, PassedOver
+from shared.domain.retry_schedule import pause_as_asked, pause_before
+from shared.domain.routing import HELD, NOT_CARRIED, PACING_PATIENCE, PassedOver
 from shared.domain.status import DeliveryStatus
 
 EXHAUSTED = "attempts_exhausted"
 MAX_UNBURNED_ATTEMPTS = 50  # pacing and holding burn no attempt, but a delivery is not put off for ever
 _THROTTLE_PAUSE = timedelta(seconds=5)  # when the provider asks for a slower pace and names none
+_PASSED_ON_AFTER = timedelta(seconds=2)  # by then every process knows that the provider asked for a pause
 _AT_ONCE = timedelta(0)
 
 
@@ -44,6 +45,7 @@ class Verdict:
         reason: why the delivery stands there; the attempt's own reason, but for a delivery that is given up.
         due_at: when to try again.
         wake_at: when the sweeper should look.
+        paced_until: until when the provider wants no calls from anybody.
     """
 
     status: DeliveryStatus
@@ -51,6 +53,7 @@ class Verdict:
     reason: str | None = None
     due_at: datetime | None = None
     wake_at: datetime | None = None
+    paced_until: datetime | None = None
 
 
 def accepted(situation: Situation, provider_message_id: str | None, *, delivered: bool) -> Verdict:
@@ -82,6 +85,16 @@ def failed(situation: Situation, error: ProviderError) -> Verdict:
         return Verdict(DeliveryStatus.IN_DOUBT, finished, error.reason, wake_at=wake_at)
     if isinstance(error, Rejected) and not elsewhere:
         return Verdict(DeliveryStatus.FAILED, finished, error.reason)
+    return replace(_after(situation, finished, error, elsewhere=elsewhere), paced_until=_asked(situation, error))
+
+
+def _asked(situation: Situation, error: ProviderError) -> datetime | None:
+    if isinstance(error, Throttled) and error.retry_after:
+        return situation.now + error.retry_after
+    return None
+
+
+def _after(situation: Situation, finished: Attempt, error: ProviderError, *, elsewhere: bool) -> Verdict:
     others = routing.others_with_a_share(situation.order, situation.provider, situation.earlier, situation.max_attempts)
     pause = _pause(situation, finished, error, has_others=bool(others))
     if pause is None:
@@ -117,12 +130,9 @@ def _is_too_late(situation: Situation, due_at: datetime) -> bool:
 
 def _pause(situation: Situation, finished: Attempt, error: ProviderError, *, has_others: bool) -> timedelta | None:
     """How long until the next attempt; None when there is none."""
-    if isinstance(error, Throttled):
-        if situation.attempt.number >= MAX_UNBURNED_ATTEMPTS:
-            return None
-        return error.retry_after or _THROTTLE_PAUSE
-    if isinstance(error, Untried):
-        return _AT_ONCE if situation.attempt.number < MAX_UNBURNED_ATTEMPTS else None
+    if isinstance(error, Throttled | Untried):
+        is_put_off_for_long = situation.attempt.number >= MAX_UNBURNED_ATTEMPTS
+        return None if is_put_off_for_long else _unburned_pause(situation, error, has_others=has_others)
     share = routing.has_no_share(situation.provider, (*situation.earlier, finished), situation.max_attempts)
     if has_others and (share is not None or isinstance(error, Misconfigured)):
         return _AT_ONCE
@@ -131,3 +141,10 @@ def _pause(situation: Situation, finished: Attempt, error: ProviderError, *, has
         return None
     own = [attempt for attempt in situation.earlier if attempt.provider in {situation.provider, None}]
     return pause_before(routing.burned(own) + 2, situation.attempt.id, error.retry_after)
+
+
+def _unburned_pause(situation: Situation, error: ProviderError, *, has_others: bool) -> timedelta:
+    if isinstance(error, Untried):
+        return _AT_ONCE
+    asked = error.retry_after or _THROTTLE_PAUSE
+    return _PASSED_ON_AFTER if has_others and asked > PACING_PATIENCE else pause_as_asked(asked, situation.attempt.id)

@@ -11,21 +11,27 @@ Raises only when the message should come back: the store could not be reached, o
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 from shared.channels import CHANNELS
 from shared.domain import verdict
+from shared.domain.breaker import Standing
 from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.errors import PublishFailed, StoreUnavailable
 from shared.domain.outcome import Claimed, NotClaimed
+from shared.domain.retry_schedule import pause_as_asked
 from shared.domain.verdict import Situation
 from shared.pipeline.attempt import Assignment, Judged, attempts_in_a_call, start_attempts
+from shared.pipeline.holds import hold
 from shared.pipeline.outcomes import announce_known, record_outcomes
 from shared.pipeline.pacing import Pace, reserve_turns
 from shared.pipeline.routes import Routes, Unassigned, find_routes
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
 
+_SOON = timedelta(seconds=5)  # after a provider is back, those that were claimed in vain come spread over a second
 _RECORD_EVERY_SECONDS = 0.5  # how long finished items wait for slower ones of their chunk before they are recorded
 
 
@@ -36,28 +42,37 @@ async def deliver(chunk: Chunk, services: Services) -> None:
         StoreUnavailable, PublishFailed: the message should be delivered again; nothing that was sent is sent twice.
     """
     async with services.bulkhead.room_for(chunk):
-        claim_id = uuid4().hex
         # A claim's holder is told that it holds it however often it asks, so nothing may be asked for twice.
         distinct = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
-        routes = await find_routes(chunk, services)
-        wanted, paces = await _reserve_turns(chunk, distinct, routes, services)
-        if not wanted:
-            return
-        answers = await while_store_is_away(
-            lambda: services.notifications.claim(
-                chunk.partition_key,
-                chunk.channel,
-                wanted,
-                claim_id=claim_id,
-                wake_at=services.clock.now() + services.patience.claim,
-            ),
-            services.patience.store,
-        )
-        claimed = [answer.notification for answer in answers if isinstance(answer, Claimed)]
-        ways = [routes.assign(notification) for notification in claimed]
-        await _attempt_all(chunk, ways, claim_id, paces, services)
-        # Last, since it fails when the broker is away, and what is claimed and not attempted would be in doubt.
-        await announce_known(chunk, [answer for answer in answers if isinstance(answer, NotClaimed)], services)
+        routes = await find_routes(chunk, distinct, services)
+        try:
+            await _deliver_by(routes, chunk, distinct, services)
+        finally:
+            routes.end()
+        await services.health.settled()
+
+
+async def _deliver_by(routes: Routes, chunk: Chunk, items: Sequence[ChunkItem], services: Services) -> None:
+    wanted, paces = await _reserve_turns(chunk, items, routes, services)
+    if not wanted:
+        return
+    claim_id = uuid4().hex
+    answers = await while_store_is_away(
+        lambda: services.notifications.claim(
+            chunk.partition_key,
+            chunk.channel,
+            wanted,
+            claim_id=claim_id,
+            wake_at=services.clock.now() + services.patience.claim,
+        ),
+        services.patience.store,
+    )
+    ways = [await routes.assign(answer.notification) for answer in answers if isinstance(answer, Claimed)]
+    pending = await _start(ways, routes, paces, services)
+    judged = [_without_a_call(way, chunk.channel, services) for way in ways if isinstance(way, Unassigned)]
+    await _record_as_they_end(pending, judged, chunk, claim_id, services)
+    # Last, since it fails when the broker is away, and what is claimed and not attempted would be in doubt.
+    await announce_known(chunk, [answer for answer in answers if isinstance(answer, NotClaimed)], services)
 
 
 async def _reserve_turns(
@@ -65,11 +80,17 @@ async def _reserve_turns(
 ) -> tuple[list[ChunkItem], dict[str, Pace]]:
     """The items that have a turn soon at the provider they are expected at, and the turns at each provider.
 
-    A provider that nobody is expected at has a pace too: whom the claim sends there gets turns one by one.
+    Those whose provider can't be called are held back. A provider that nobody is expected at has a pace too: whom the
+    claim sends there gets turns one by one.
     """
     groups: dict[str, list[ChunkItem]] = {name: [] for name in routes.names}
+    waiting: dict[tuple[str, Standing], list[ChunkItem]] = defaultdict(list)
     for item in items:
-        groups[routes.expected(item.tracking_id)].append(item)
+        expected = routes.expected(item.tracking_id)
+        group = waiting[expected.provider, expected.wait] if expected.wait else groups[expected.provider]
+        group.append(item)
+    for (account, standing), held in waiting.items():
+        await hold(chunk, held, account, standing, services)
     wanted: list[ChunkItem] = []
     paces: dict[str, Pace] = {}
     for account, group in groups.items():
@@ -80,11 +101,10 @@ async def _reserve_turns(
     return wanted, paces
 
 
-async def _attempt_all(
-    chunk: Chunk, ways: Sequence[Assignment | Unassigned], claim_id: str, paces: Mapping[str, Pace], services: Services
+async def _record_as_they_end(
+    pending: set[asyncio.Task[Sequence[Judged]]], judged: list[Judged], chunk: Chunk, claim_id: str, services: Services
 ) -> None:
-    pending = await _start(ways, paces, services)
-    judged = [_without_a_call(way, chunk.channel, services) for way in ways if isinstance(way, Unassigned)]
+    """Everything in ``judged``, and what comes of ``pending``, is recorded."""
     failure: PublishFailed | StoreUnavailable | None = None
     try:
         while pending or judged:
@@ -105,7 +125,7 @@ async def _attempt_all(
 
 
 async def _start(
-    ways: Sequence[Assignment | Unassigned], paces: Mapping[str, Pace], services: Services
+    ways: Sequence[Assignment | Unassigned], routes: Routes, paces: Mapping[str, Pace], services: Services
 ) -> set[asyncio.Task[Sequence[Judged]]]:
     """The attempts under way, each provider's together."""
     groups: dict[str, list[Assignment]] = defaultdict(list)
@@ -114,7 +134,10 @@ async def _start(
             groups[way.provider.name].append(way)
     started: set[asyncio.Task[Sequence[Judged]]] = set()
     for account, assigned in groups.items():
-        started |= await start_attempts(assigned, paces[account], services)
+        tasks = await start_attempts(assigned, paces[account], services)
+        for task in tasks:
+            task.add_done_callback(partial(routes.watch, account))
+        started |= tasks
     return started
 
 
@@ -132,4 +155,7 @@ def _without_a_call(way: Unassigned, channel: str, services: Services) -> Judged
         order=way.order,
         expires_at=way.notification.expires_at,
     )
-    return way.notification, verdict.given_up(situation, way.choice.because)
+    if way.choice.is_final or way.choice.because is None:
+        return way.notification, verdict.given_up(situation, way.choice.because)
+    due_at = way.until + pause_as_asked(_SOON, situation.attempt.id)
+    return way.notification, verdict.held(situation, way.choice.because, due_at)

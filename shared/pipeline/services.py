@@ -8,6 +8,7 @@ from datetime import timedelta
 from shared.domain.prices import PriceBook
 from shared.pipeline.bulkhead import Bulkhead
 from shared.pipeline.owners import Owners
+from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.recently import Recently
 from shared.ports import (
@@ -65,6 +66,7 @@ class Services:
     renderer: Renderer
     tokens: TokenVerifier
     providers: Mapping[str, tuple[Provider, ...]]
+    health: ProviderHealth
     receipt_sources: Mapping[str, ReceiptSource]
     callback_client: HttpClient
     check_destination: Callable[[str], None]

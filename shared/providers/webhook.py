@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.address import WebhookUrl
+from shared.domain.capabilities import Capabilities
 from shared.domain.content import WebhookContent
 from shared.domain.errors import DestinationRefused, Rejected, Throttled, Transient
 from shared.domain.webhook_signature import signed_headers
@@ -56,6 +57,7 @@ class Webhook:
 
     name = "webhook"
     channel = "webhook"
+    capabilities = Capabilities(one_far_side=False)  # every recipient is a far side of its own
 
     def __init__(self, settings: WebhookSettings, guarded: HttpClient, now: Callable[[], datetime] = utc_now) -> None:
         self._secrets = settings.signing_secrets

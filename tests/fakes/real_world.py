@@ -20,7 +20,7 @@ from shared.ports import OutboundMessage, ReceiptRequest
 from tests.fakes.steps import Crash
 from tests.fakes.world import World
 
-MAX_ROUNDS = 120
+MAX_ROUNDS = 500
 MAX_DELIVERIES = 10
 
 

@@ -8,12 +8,15 @@ from typing import Any
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
+from shared.adapters.cosmos_provider_health import CosmosProviderHealth
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.channels import CHANNELS
 from shared.contracts.stored_documents import notification_of
+from shared.domain.breaker import BreakerPolicy
 from shared.domain.errors import DestinationRefused
 from shared.domain.identifiers import TenantId, TrackingId
 from shared.domain.notification import Delivery, Notification
+from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.services import Patience, Services
 from shared.pipeline.submit import SubmitRequest, Submitted, submit
 from shared.ports import Caller
@@ -70,6 +73,7 @@ class World:
     )
     further: dict[str, list[FakeReceiptSource]] = field(default_factory=dict)  # by channel, after the first provider
     patience: Patience = field(default_factory=Patience)
+    breaker: BreakerPolicy | None = None  # without one, nobody is ever taken for ill
 
     def __post_init__(self) -> None:
         self.steps = StepsThrough()
@@ -88,6 +92,11 @@ class World:
             renderer=JinjaRenderer(),
             tokens=FakeTokens(),
             providers={name: (provider, *self.further.get(name, ())) for name, provider in self.providers.items()},
+            health=ProviderHealth(
+                CosmosProviderHealth(self.database),  # type: ignore[arg-type]
+                self.clock,
+                {provider.name: self.breaker for provider in self.all_providers if self.breaker},
+            ),
             receipt_sources={provider.name: provider for provider in self.all_providers},
             callback_client=self.callback_client,
             check_destination=check_destination,

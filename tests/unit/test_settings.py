@@ -2,8 +2,9 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.breaker import BreakerPolicy
 from shared.pipeline.services import Patience
-from shared.settings import read_settings
+from shared.settings import breaker_policy, read_settings
 
 REQUIRED = {
     "IDENTITY_ISSUER": "https://login.example",
@@ -45,6 +46,28 @@ def test_patience_is_read_in_seconds() -> None:
 
     assert settings.patience.publish == timedelta(seconds=0.5)
     assert settings.patience.in_doubt == timedelta(seconds=90)
+
+
+def test_each_provider_may_have_its_own_breaker() -> None:
+    own = {
+        "SENDGRID_BREAKER_FAILURES": "3",
+        "SENDGRID_BREAKER_FAILURE_RATE": "0.2",
+        "SENDGRID_BREAKER_OPEN_SECONDS": "5",
+    }
+
+    policy = breaker_policy(REQUIRED | own, "SENDGRID")
+
+    assert (policy.failures_in_a_row, policy.failure_rate, policy.open_seconds) == (3, 0.2, 5.0)
+    assert breaker_policy(REQUIRED | own, "TWILIO") == BreakerPolicy()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("FAILURES", "0"), ("FAILURES", "many"), ("FAILURE_RATE", "1.5"), ("OPEN_SECONDS", "-1"), ("OPEN_SECONDS", "inf")],
+)
+def test_a_breaker_that_makes_no_sense_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"SENDGRID_BREAKER_{name}"):
+        breaker_policy({f"SENDGRID_BREAKER_{name}": text}, "SENDGRID")
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,27 @@ def test_nobody_is_paced_for_ever() -> None:
     assert (result.status, result.reason) == (DeliveryStatus.FAILED, EXHAUSTED)
 
 
-def test_pacing_follows_the_providers_word_or_a_fixed_pause() -> None:
-    situation = _situation(1, [])
+@pytest.mark.parametrize(
+    ("asked", "least", "most"), [(30, 30, 37.5), (3600, 3600, 3610), (None, 5, 6.25)], ids=["said", "long", "unsaid"]
+)
+def test_pacing_follows_the_providers_word_or_a_fixed_pause_and_spreads_what_comes_after(
+    asked: int | None, least: float, most: float
+) -> None:
+    error = Throttled("429", retry_after=timedelta(seconds=asked) if asked else None)
 
-    assert verdict.failed(situation, Throttled("429", retry_after=timedelta(seconds=30))).due_at == NOW + timedelta(
-        seconds=30
-    )
-    assert verdict.failed(situation, Throttled("429")).due_at == NOW + timedelta(seconds=5)
+    pauses = [_pause_after(error, f"t.id-{number}.email.1") for number in range(50)]
+
+    assert least <= min(pauses)
+    assert max(pauses) <= most
+    assert max(pauses) - min(pauses) > (most - least) / 2
+
+
+def _pause_after(error: ProviderError, attempt_id: str) -> float:
+    situation = _situation(1, [])
+    situation = replace(situation, attempt=replace(situation.attempt, id=AttemptId(attempt_id)))
+    due_at = verdict.failed(situation, error).due_at
+    assert due_at is not None
+    return (due_at - NOW).total_seconds()
 
 
 def test_back_off_grows_with_burned_attempts_only() -> None:
@@ -188,6 +202,15 @@ def test_doubt_is_never_failed_over() -> None:
     result = verdict.failed(_with_another(MAX, ["transient"] * (MAX - 1)), InDoubt("timeout"))
 
     assert (result.status, result.due_at) == (DeliveryStatus.IN_DOUBT, None)
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(8, 8), (11, 2), (3600, 2)])
+def test_a_long_pause_is_left_to_the_other_provider_as_soon_as_everybody_knows_of_it(asked: int, seconds: int) -> None:
+    result = verdict.failed(_with_another(1, []), Throttled("429", retry_after=timedelta(seconds=asked)))
+
+    assert result.due_at is not None
+    assert 0 <= (result.due_at - NOW).total_seconds() - seconds <= 2
+    assert result.paced_until == NOW + timedelta(seconds=asked)
 
 
 def test_what_would_come_too_late_has_expired_already() -> None:

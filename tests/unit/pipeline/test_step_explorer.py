@@ -14,6 +14,7 @@ from itertools import product
 
 import pytest
 
+from shared.domain.breaker import BreakerPolicy
 from shared.domain.errors import Conflict, InDoubt, StoreUnavailable, Transient
 from shared.domain.receipt import ReceiptKind
 from shared.domain.status import DeliveryStatus, is_outcome
@@ -37,6 +38,7 @@ class Story:
     request: dict[str, object] = field(default_factory=dict)
     may_also_end: frozenset[DeliveryStatus] = frozenset()
     retries: bool = False
+    breaker: BreakerPolicy | None = None
 
 
 def _fails_twice(world: World) -> None:
@@ -61,6 +63,13 @@ STORIES = {
     "the answer is the delivery": Story(DeliveryStatus.DELIVERED, prepare=_answers_itself, receipts=None),
     "delivered at the third attempt": Story(DeliveryStatus.DELIVERED, prepare=_fails_twice, retries=True),
     "in doubt, and sent again": Story(DeliveryStatus.SENT, prepare=_is_in_doubt_once, receipts=None),
+    "held back while the provider is ill, then a probe": Story(
+        DeliveryStatus.DELIVERED,
+        prepare=_fails_twice,
+        retries=True,
+        breaker=BreakerPolicy(failures_in_a_row=2),
+        may_also_end=frozenset({DeliveryStatus.FAILED}),
+    ),
     "given up": Story(DeliveryStatus.FAILED, prepare=_fails_always, receipts=None, retries=True),
     "an advertisement": Story(
         DeliveryStatus.SENT,
@@ -73,7 +82,7 @@ STORIES = {
 
 
 async def _live_through(story: Story, steps: StepsThrough) -> tuple[World, RealWorld]:
-    world = World(patience=replace(Patience(), store=timedelta(seconds=5)))
+    world = World(patience=replace(Patience(), store=timedelta(seconds=5)), breaker=story.breaker)
     story.prepare(world)
     world.watch(steps)
     around = RealWorld(world, story.receipts)
