@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from functions import (
+    audit,
     callback_endpoints,
     callbacks,
     contract,
@@ -30,6 +31,7 @@ app.register_functions(notifications.blueprint)
 app.register_functions(callback_endpoints.blueprint)
 app.register_functions(tenant_policies.blueprint)
 app.register_functions(recover.blueprint)
+app.register_functions(audit.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(contract.blueprint)
 app.register_functions(unknown_route.blueprint)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 
 from shared.adapters.built_in_templates import BuiltInTemplates
+from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
 from shared.adapters.cosmos_client import CosmosDatabase
 from shared.adapters.cosmos_limits import CosmosLeases
@@ -83,6 +84,7 @@ def build_services(settings: Settings) -> Services:
         callback_endpoints=CosmosCallbackEndpointStore(database, SecretBox(settings.callback_secrets_key)),
         policies=CosmosTenantPolicies(database),
         owners=CosmosOwners(database),
+        audit=CosmosAuditLog(database),
         publisher=ServiceBusPublisher(settings.service_bus),
         templates=BuiltInTemplates(),
         renderer=JinjaRenderer(),

@@ -7,6 +7,7 @@
 | BY_IDS | notification-tracking | one partition | when a claim is refused | 3 + 1 a document |
 | STORE_TIME | rate-limits | one partition | every 30 s a process with a limited provider | 3 |
 | ENDPOINTS | callback-endpoints | one partition | at most every few seconds a process and tenant | 3 |
+| AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
 
 from collections.abc import Iterable
@@ -20,5 +21,6 @@ def overdue(channels: Iterable[str]) -> str:
 
 BY_IDS = "SELECT * FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
 OWNERS = "SELECT c.id, c.partitionKey FROM c WHERE ARRAY_CONTAINS(@ids, c.id) AND c.type = 'notification'"
+AUDIT_ENTRIES = "SELECT TOP @limit * FROM c WHERE c.type = 'entry' AND c.sequence < @before ORDER BY c.sequence DESC"
 ENDPOINTS = "SELECT * FROM c WHERE c.type = 'endpoint'"
 STORE_TIME = "SELECT VALUE GetCurrentTimestamp()"

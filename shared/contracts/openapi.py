@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.contracts.operations import JSON, OPERATIONS, Answer, Operation, Schema
+from shared.contracts.operation import JSON, Answer, Operation, Schema
+from shared.contracts.operations import OPERATIONS
 from shared.contracts.problem import CONTENT_TYPE, ProblemDocument
 
 API_VERSION = "1.0.0"

@@ -4,72 +4,10 @@ The OpenAPI document (openapi.py) is made from this table and the models. A test
 registered, so that neither has an operation the other has not.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import BaseModel
-
 from shared.contracts import http_api, tenant_policy_api
+from shared.contracts.audit_operations import AUDIT_OPERATIONS
 from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
-
-Schema = Mapping[str, Any]
-
-JSON = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter; ``place`` is path, query or header."""
-
-    name: str
-    place: str
-    description: str
-    schema: Schema = field(default_factory=lambda: {"type": "string"})
-
-    def to_openapi(self) -> dict[str, Any]:
-        """The parameter object."""
-        return {
-            "name": self.name,
-            "in": self.place,
-            "description": self.description,
-            "required": self.place == "path",
-            "schema": dict(self.schema),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One status an operation may answer when nothing is wrong."""
-
-    description: str
-    model: type[BaseModel] | Schema | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    media_type: str = JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path.
-
-    Attributes:
-        function: the name of the function that serves it, and the operation's id.
-        path: without the prefix ``/api``.
-        role: the app role the caller needs; None where a signature is the credential, or none is needed.
-        problems: the statuses it may refuse with, beside 500, which any may.
-    """
-
-    function: str
-    method: str
-    path: str
-    summary: str
-    role: str | None
-    answers: Mapping[int, Answer]
-    problems: tuple[int, ...] = ()
-    request: type[BaseModel] | Schema | None = None
-    parameters: tuple[Parameter, ...] = ()
-    tag: str = "Notifications"
-
+from shared.contracts.operation import Answer, Operation, Parameter, Schema
 
 _TRACKING_ID = Parameter("trackingId", "path", "The tracking id of the answer to the submission (a ULID).")
 _ENDPOINT_ID = Parameter("id", "path", "The endpoint's id, as it was answered when it was registered.")
@@ -232,6 +170,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (_TENANT, _IF_MATCH),
         tag="Operations",
     ),
+    *AUDIT_OPERATIONS,
     Operation(
         "live",
         "GET",

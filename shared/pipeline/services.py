@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.domain.prices import PriceBook
+from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.bulkhead import Bulkhead
 from shared.pipeline.owners import Owners
 from shared.pipeline.provider_health import ProviderHealth
@@ -61,6 +62,7 @@ class Services:
     callback_endpoints: CallbackEndpointStore
     policies: TenantPolicies
     owners: Owners
+    audit: AuditLog
     publisher: Publisher
     templates: TemplateCatalogue
     renderer: Renderer

@@ -8,10 +8,12 @@ import logging
 import re
 from dataclasses import dataclass
 
+import orjson
 from pydantic import ValidationError
 
 from shared.contracts.field_errors import field_errors
 from shared.contracts.tenant_policy_api import MAX_POLICY_BYTES, ReplaceTenantPolicy, TenantPolicyView
+from shared.domain.audit_chain import AuditFact
 from shared.domain.errors import FieldError, InvalidSubmission, NotFound, VersionChanged
 from shared.domain.identifiers import TenantId
 from shared.domain.tenant_policy import PolicyVersion
@@ -52,9 +54,26 @@ async def replace_policy(
     current = await services.policies.read(name)
     if if_match.strip() != _etag(current):
         raise VersionChanged("the policy was changed after it was read")
+    await services.audit.append(_decision(name, wanted, if_match.strip(), caller, services))
     replaced = await services.policies.replace(name, wanted.to_domain(), current.version)
     logger.info("Tenant policy replaced", extra={"tenant_id": name, "operator": caller.application_id})
     return _answer(replaced)
+
+
+def _decision(
+    tenant: TenantId, wanted: ReplaceTenantPolicy, replaced: str, caller: Caller, services: Services
+) -> AuditFact:
+    policy = TenantPolicyView.of(wanted.to_domain()).to_json()
+    what = hashlib.sha256(b"\n".join((replaced.encode(), caller.application_id.encode(), policy))).hexdigest()
+    return AuditFact(
+        event_id=f"tenant_policy.replace:{tenant}:{what[:32]}",
+        tenant_id=tenant,
+        at=services.clock.now(),
+        actor=caller.application_id,
+        action="tenant_policy.replace",
+        subject=tenant,
+        detail={"replaces": replaced, "policy": orjson.loads(policy)},
+    )
 
 
 def _checked(tenant: str) -> TenantId:

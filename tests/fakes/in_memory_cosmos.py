@@ -127,6 +127,9 @@ class InMemoryContainer:
         if query == cosmos_queries.OWNERS:
             found = [doc for doc in scope if doc["id"] in values["@ids"] and doc["type"] == "notification"]
             return [{name: doc[name] for name in ("id", "partitionKey")} for doc in found]
+        if query == cosmos_queries.AUDIT_ENTRIES:
+            entries = [doc for doc in scope if doc["type"] == "entry" and doc["sequence"] < values["@before"]]
+            return sorted(entries, key=lambda entry: -entry["sequence"])[: values["@limit"]]
         assert "wakeAt <= @now" in query, query
         overdue = [doc for doc in scope if doc["type"] == "notification" and _wakes(doc, values["@now"])]
         return overdue[: values["@limit"]]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.adapters.built_in_templates import BuiltInTemplates
+from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
@@ -87,6 +88,7 @@ class World:
             callback_endpoints=self.endpoints,
             policies=self.policies,
             owners=CosmosOwners(self.database),  # type: ignore[arg-type]
+            audit=CosmosAuditLog(self.database),  # type: ignore[arg-type]
             publisher=self.publisher,
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),

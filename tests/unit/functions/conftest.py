@@ -43,6 +43,7 @@ def call() -> Call:
         token: str | None = BOTH_ROLES,
         headers: Mapping[str, str] | None = None,
         route: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         url: str = "/api/v1",
         **bindings: Any,
     ) -> func.HttpResponse:
@@ -52,6 +53,7 @@ def call() -> Call:
             url=f"https://cns.example{url}",
             headers=credentials | dict(headers or {}),
             route_params=route,
+            params=query,
             body=body,
         )
         return await trigger(builder)(request, **bindings)
