@@ -32,8 +32,9 @@ from shared.domain.receipt import Receipt, ReceiptKind
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
 from shared.providers.communication_services import Resource, resource_of
 from shared.providers.event_grid import GridEvent, events_of, handshake_answer, receipt_keys, verify_key
-from shared.providers.provider_answer import Failure, failure_of, is_success, json_object, utc_now
+from shared.providers.provider_answer import Failure, error_of, failure_of, is_success, json_object, utc_now
 from shared.providers.provider_settings import own_settings
+from shared.providers.sms_senders import SmsSenders, senders_of
 
 CALL_TIMEOUT = timedelta(seconds=20)
 PATH = "/sms?api-version=2021-03-07"
@@ -79,26 +80,22 @@ CODES: Mapping[str, tuple[ReceiptKind, str]] = {
 }
 
 _CODE = re.compile(r"\s*(\d{4})\b")
-_SENDER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{4,6}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
-_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class AcsSmsSettings:
-    """One Communication Services resource and one sender: a number, a short code or an alphanumeric sender."""
+    """One Communication Services resource and its senders: numbers, short codes or alphanumeric senders."""
 
     resource: Resource
-    sender: str
+    senders: SmsSenders
     receipt_keys: Sequence[str] = field(repr=False)
-    number_prefixes: tuple[str, ...] | None = None
 
 
 def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpClient) -> "AcsSms | None":  # noqa: ARG001 - one shape for all providers
     """The provider, or None when no ACS_SMS_ setting is present.
 
-    ACS_SMS_BASE_URL may be left out, since the connection string names the address; ACS_SMS_PREFIXES names the only
-    numbers that the sender reaches (``+1 +49``), without it all.
+    ACS_SMS_BASE_URL may be left out: the connection string names the address.
 
     Raises:
         ValueError: a setting is missing or malformed; names it.
@@ -106,19 +103,13 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
     own = own_settings(settings, "ACS_SMS_CONNECTION", "ACS_SMS_FROM", "ACS_SMS_RECEIPT_KEY")
     if own is None:
         return None
-    if not _SENDER.fullmatch(own["ACS_SMS_FROM"]):
-        raise ValueError("ACS_SMS_FROM is no number, short code or sender name")
-    prefixes = tuple(settings.get("ACS_SMS_PREFIXES", "").split())
-    if not all(map(_PREFIX.fullmatch, prefixes)):
-        raise ValueError("ACS_SMS_PREFIXES must be prefixes such as +49, separated by spaces")
     return AcsSms(
         AcsSmsSettings(
             resource=resource_of(
                 "ACS_SMS_CONNECTION", own["ACS_SMS_CONNECTION"], settings.get("ACS_SMS_BASE_URL", "").strip()
             ),
-            sender=own["ACS_SMS_FROM"],
+            senders=senders_of("ACS_SMS_FROM", own["ACS_SMS_FROM"]),
             receipt_keys=receipt_keys("ACS_SMS_RECEIPT_KEY", own["ACS_SMS_RECEIPT_KEY"]),
-            number_prefixes=prefixes or None,
         ),
         http,
     )
@@ -131,9 +122,9 @@ class AcsSms:
     channel = "sms"
 
     def __init__(self, settings: AcsSmsSettings, http: HttpClient, now: Callable[[], datetime] = utc_now) -> None:
-        self.capabilities = replace(CAPABILITIES, number_prefixes=settings.number_prefixes)
+        self.capabilities = replace(CAPABILITIES, number_prefixes=settings.senders.prefixes)
         self._resource = settings.resource
-        self._sender = settings.sender
+        self._senders = settings.senders
         self._receipt_keys = settings.receipt_keys
         self._http = http
         self._now = now
@@ -161,13 +152,16 @@ class AcsSms:
         reference = AttemptRef.parse(message.attempt_id)
         if reference is None:
             raise Rejected("invalid_request")
+        sender = self._senders.sender_for(message.address.e164)
+        if sender is None:
+            raise error_of((Rejected, "country_not_enabled"))
         recipient = {
             "to": message.address.e164,
             "repeatabilityRequestId": str(reference.as_uuid),
             "repeatabilityFirstSent": format_datetime(self._now(), usegmt=True),
         }
         return {
-            "from": self._sender,
+            "from": sender,
             "smsRecipients": [recipient],
             "message": message.content.text,
             "smsSendOptions": {"enableDeliveryReport": True, "tag": message.attempt_id},

@@ -7,20 +7,29 @@ Error dictionary: https://www.twilio.com/docs/api/errors (all read 2026-11-24)
 
 A status callback carries no time: its moment is the moment it was read, and its signature never goes stale. Replays
 are harmless all the same, since a receipt changes a status only forwards.
+
+A message resource does not show the callback's address, so it can't be said which attempt a message belongs to. What
+can be said is that nothing at all was sent to a number since the attempt was claimed: the newest few messages to it are
+asked for, and only their times are looked at. That a message was taken, its own callbacks tell within seconds.
+
+Unverified against the real service: that the list of messages comes newest first; a page in another order says nothing.
 """
 
 import base64
 import hmac
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 # 18 ms to import and 38 µs a receipt, without the client; its comparison is not used, ours takes constant time.
 from twilio.request_validator import RequestValidator, add_port, remove_port
 
 from shared.domain.address import PhoneNumber
+from shared.domain.capabilities import Capabilities
 from shared.domain.content import SmsContent
 from shared.domain.errors import (
     FieldError,
@@ -34,12 +43,25 @@ from shared.domain.errors import (
     Transient,
 )
 from shared.domain.identifiers import AttemptRef
+from shared.domain.look_up import AttemptInDoubt, Finding, NotTaken, Unknown
 from shared.domain.receipt import Receipt, ReceiptKind
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
-from shared.providers.provider_answer import Failure, failure_of, is_success, json_object, retry_after, utc_now
+from shared.providers.provider_answer import (
+    Failure,
+    error_of,
+    failure_of,
+    is_success,
+    json_object,
+    retry_after,
+    utc_now,
+)
 from shared.providers.provider_settings import base_url, own_settings, shared_setting
+from shared.providers.sms_senders import SmsSenders, senders_of
 
 CALL_TIMEOUT = timedelta(seconds=20)
+CAPABILITIES = Capabilities(max_text_characters=1600)
+LOOKED_AT = 5  # messages to a number, of which the newest counts
+CLOCK_DIFFERENCE = timedelta(minutes=2)
 RECEIPT_PATH = "/api/v1/receipts/twilio"
 
 # Error codes of the Messages resource, which say more than the status they come with.
@@ -57,7 +79,9 @@ CODES: Mapping[int, Failure] = {
     21217: (Rejected, "invalid_address"),
     21265: (Rejected, "invalid_address"),
     21266: (Rejected, "invalid_address"),  # To and From are the same number
+    21407: (Misconfigured, "invalid_sender"),
     21408: (Rejected, "country_not_enabled"),  # our account's choice, but other countries' messages go through
+    21601: (Misconfigured, "invalid_sender"),
     21602: (Rejected, "invalid_content"),
     21603: (Misconfigured, "invalid_sender"),
     21604: (Rejected, "invalid_address"),
@@ -66,17 +90,24 @@ CODES: Mapping[int, Failure] = {
     21609: (Misconfigured, "invalid_receipt_url"),
     21610: (Rejected, "unsubscribed"),
     21611: (Throttled, "sender_queue_full"),
-    21612: (Rejected, "unreachable"),
+    21612: (Rejected, "unreachable_from_sender"),
     21614: (Rejected, "not_a_mobile_number"),
     21617: (Rejected, "content_too_large"),
+    21619: (Rejected, "invalid_content"),
+    21635: (Rejected, "not_a_mobile_number"),
     21659: (Misconfigured, "invalid_sender"),
     21660: (Misconfigured, "invalid_sender"),
+    21701: (Misconfigured, "invalid_sender"),
     21703: (Misconfigured, "invalid_sender"),
     21704: (Misconfigured, "invalid_sender"),
     21705: (Misconfigured, "invalid_sender"),
+    21730: (Transient, "provider_unavailable"),  # maintenance
+    21910: (Misconfigured, "invalid_sender"),
     30001: (Throttled, "sender_queue_full"),
     30002: (Misconfigured, "account_suspended"),
     30022: (Throttled, "too_many_requests"),
+    63017: (Throttled, "too_many_requests"),
+    63018: (Throttled, "too_many_requests"),
     63038: (Throttled, "daily_limit"),
 }
 # Used when the answer names no code of the table above.
@@ -123,17 +154,18 @@ RECEIPT_CODES: Mapping[str, str] = {
     "30500": "carrier_unavailable",
 }
 
+_SERVICE = re.compile(r"MG[0-9a-f]{32}")
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class TwilioSettings:
-    """One Twilio account. ``sender`` is a number, an alphanumeric sender or a messaging service's SID (``MG…``)."""
+    """One Twilio account. A sender may also be a messaging service's SID (``MG…``), which has a pool of its own."""
 
     base_url: str
     account_sid: str
     auth_token: str = field(repr=False)
-    sender: str
+    senders: SmsSenders
     public_base_url: str
 
 
@@ -151,7 +183,7 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
             base_url=base_url("TWILIO_BASE_URL", own["TWILIO_BASE_URL"]),
             account_sid=own["TWILIO_ACCOUNT_SID"],
             auth_token=own["TWILIO_AUTH_TOKEN"],
-            sender=own["TWILIO_FROM_NUMBER"],
+            senders=senders_of("TWILIO_FROM_NUMBER", own["TWILIO_FROM_NUMBER"], _SERVICE),
             public_base_url=base_url("PUBLIC_BASE_URL", shared_setting(settings, "PUBLIC_BASE_URL")),
         ),
         http,
@@ -159,7 +191,7 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
 
 
 class Twilio:
-    """Carries SMS; posts receipts."""
+    """Carries SMS; posts receipts; can say that an attempt never reached it."""
 
     name = "twilio"
     channel = "sms"
@@ -172,8 +204,8 @@ class Twilio:
             "content-type": "application/x-www-form-urlencoded",
             "accept": "application/json",
         }
-        is_service = settings.sender.startswith("MG")
-        self._sender = ("MessagingServiceSid" if is_service else "From", settings.sender)
+        self.capabilities = replace(CAPABILITIES, number_prefixes=settings.senders.prefixes)
+        self._senders = settings.senders
         self._public_base_url = settings.public_base_url
         self._validator = RequestValidator(settings.auth_token)
         self._http = http
@@ -197,10 +229,13 @@ class Twilio:
     def _form(self, message: OutboundMessage) -> bytes:
         if not isinstance(message.address, PhoneNumber) or not isinstance(message.content, SmsContent):
             raise Rejected("wrong_channel")
+        sender = self._senders.sender_for(message.address.e164)
+        if sender is None:
+            raise error_of((Rejected, "country_not_enabled"))
         callback = f"{self._public_base_url}{RECEIPT_PATH}?attempt_id={quote(message.attempt_id, safe='')}"
         fields = (
             ("To", message.address.e164),
-            self._sender,
+            ("MessagingServiceSid" if _SERVICE.fullmatch(sender) else "From", sender),
             ("Body", message.content.text),
             ("StatusCallback", callback),
         )
@@ -213,8 +248,24 @@ class Twilio:
             if code is not None:
                 _warn_of_unknown(str(code))
             return failure_of(self.name, STATUSES, answer, self._now())
-        kind, reason = listed
-        return kind(reason, retry_after=retry_after(answer.headers, self._now()))
+        return error_of(listed, retry_after(answer.headers, self._now()))
+
+    async def find_attempt(self, attempt: AttemptInDoubt) -> Finding:
+        """That nothing was sent to the number since the attempt was claimed; otherwise nothing is known.
+
+        The number stands in the URL: addresses of outgoing calls must stay out of logs and traces.
+        """
+        if not isinstance(attempt.address, PhoneNumber):
+            return Unknown()
+        query = urlencode({"To": attempt.address.e164, "PageSize": LOOKED_AT})
+        answer = await self._http.get(f"{self._url}?{query}", headers=self._headers, timeout=CALL_TIMEOUT)
+        if not is_success(answer):
+            raise self._failure(answer)
+        moments = _moments(json_object(answer.body).get("messages"))
+        if moments is None or moments != sorted(moments, reverse=True):
+            return Unknown()
+        since = attempt.claimed_at - CLOCK_DIFFERENCE
+        return Unknown() if moments and moments[0] >= since else NotTaken()
 
     def verify(self, request: ReceiptRequest, now: datetime) -> None:  # noqa: ARG002 - Twilio signs no time
         """Nothing when Twilio signed the request for our public address.
@@ -259,6 +310,16 @@ class Twilio:
                 provider_message_id=fields.get("MessageSid"),
             )
         ]
+
+
+def _moments(messages: object) -> list[datetime] | None:
+    """When each of the messages was created, in the order given; None when that can't be read."""
+    if not isinstance(messages, list):
+        return None
+    try:
+        return [parsedate_to_datetime(str(each["date_created"])).astimezone(UTC) for each in messages]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _fields(body: bytes) -> dict[str, str]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -11,10 +12,13 @@ from shared.domain.receipt import ReceiptKind
 from shared.ports import OutboundMessage, ReceiptRequest
 from shared.providers.acs_sms import AcsSms, AcsSmsSettings, from_settings
 from shared.providers.communication_services import Resource
+from shared.providers.sms_senders import SmsSenders
 from tests.unit.providers.recording_client import NOW, RecordingClient, answer
 
 ATTEMPT = AttemptId("acme.01ARZ3NDEKTSV4RRFFQ69G5FAV.sms.1")
-SETTINGS = AcsSmsSettings(Resource("https://x.example", "x.example", b"key"), "+18005550100", ("k" * 24,))
+SETTINGS = AcsSmsSettings(
+    Resource("https://x.example", "x.example", b"key"), SmsSenders({"": ["+18005550100"]}), ("k" * 24,)
+)
 OWN = {
     "ACS_SMS_CONNECTION": "endpoint=https://x.example/;accesskey=a2V5",
     "ACS_SMS_FROM": "+18005550100",
@@ -157,30 +161,18 @@ def test_a_report_tells_when_it_happened():
     assert received(receivedTimestamp="noon")[0].occurred_at == NOW
 
 
-@pytest.mark.parametrize("sender", ["+18005550100", "54321", "Nordlicht"])
-def test_a_sender_is_a_number_a_short_code_or_a_name(sender):
-    assert from_settings(OWN | {"ACS_SMS_FROM": sender}, RecordingClient(), RecordingClient())
+def test_a_sender_that_is_none_is_named():
+    with pytest.raises(ValueError, match="ACS_SMS_FROM"):
+        from_settings(OWN | {"ACS_SMS_FROM": "+0123"}, RecordingClient(), RecordingClient())
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("ACS_SMS_FROM", "+0123"),
-        ("ACS_SMS_FROM", "a name that is too long"),
-        ("ACS_SMS_PREFIXES", "49"),
-        ("ACS_SMS_PREFIXES", "+49,+1"),
-    ],
-)
-def test_a_setting_that_can_not_be_is_named(name, value):
-    with pytest.raises(ValueError, match=name):
-        from_settings(OWN | {name: value}, RecordingClient(), RecordingClient())
+async def test_it_reaches_the_numbers_that_it_has_senders_for():
+    client = RecordingClient()
+    somewhere = from_settings(OWN | {"ACS_SMS_FROM": "+1=+18005550100 +49=Nordlicht"}, client, client)
 
-
-def test_it_reaches_the_numbers_that_settings_name():
-    everywhere = from_settings(OWN, RecordingClient(), RecordingClient())
-    somewhere = from_settings(OWN | {"ACS_SMS_PREFIXES": "+1 +49"}, RecordingClient(), RecordingClient())
-
-    french, german = PhoneNumber("+33612345678"), PhoneNumber("+4915112345678")
-    assert everywhere.capabilities.refuses(french, SmsContent("x")) is None
+    french = PhoneNumber("+33612345678")
     assert somewhere.capabilities.refuses(french, SmsContent("x")) == "country_not_enabled"
-    assert somewhere.capabilities.refuses(german, SmsContent("x")) is None
+    assert somewhere.capabilities.refuses(PhoneNumber("+4915112345678"), SmsContent("x")) is None
+    with pytest.raises(Rejected, match="country_not_enabled"):
+        await somewhere.send(replace(message(), address=french))
+    assert client.posted == []

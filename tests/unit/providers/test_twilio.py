@@ -1,23 +1,30 @@
 import base64
 from dataclasses import replace
 from datetime import timedelta
+from email.utils import format_datetime
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
+import orjson
 import pytest
 from twilio.request_validator import RequestValidator
 
 from shared.domain.address import PhoneNumber
 from shared.domain.content import SmsContent
-from shared.domain.errors import InDoubt, Misconfigured, ReceiptNotAuthentic, Rejected, Throttled
+from shared.domain.errors import InDoubt, Misconfigured, ReceiptNotAuthentic, Rejected, Throttled, Transient
 from shared.domain.identifiers import AttemptId
+from shared.domain.look_up import AttemptInDoubt, NotTaken, Unknown
 from shared.domain.receipt import ReceiptKind
 from shared.ports import OutboundMessage, ReceiptRequest
+from shared.providers.sms_senders import SmsSenders
 from shared.providers.twilio import Twilio, TwilioSettings
 from tests.unit.providers.recording_client import NOW, RecordingClient, answer
 
 ATTEMPT = "a&c=me.01ARZ3NDEKTSV4RRFFQ69G5FAV.sms.1"
 PATH = "/api/v1/receipts/twilio?attempt_id=a%26c%3Dme.01ARZ3NDEKTSV4RRFFQ69G5FAV.sms.1"
-SETTINGS = TwilioSettings("https://api.example", "AC1", "token", "+15017250604", "https://notify.example.com")
+SERVICE = "MG0123456789abcdef0123456789abcdef"
+SENDERS = SmsSenders({"": ["+15017250604"]})
+SETTINGS = TwilioSettings("https://api.example", "AC1", "token", SENDERS, "https://notify.example.com")
+DOUBT = AttemptInDoubt(AttemptId(ATTEMPT), PhoneNumber("+15005550006"), NOW)
 CREATED = answer(201, b'{"sid":"SM1"}')
 
 
@@ -57,10 +64,22 @@ async def test_the_callback_leads_back_to_the_attempt():
 
 
 async def test_a_messaging_service_takes_the_senders_place():
-    form = dict(parse_qsl((await sent(sender="MG1")).body.decode()))
+    form = dict(parse_qsl((await sent(senders=SmsSenders({"": [SERVICE]}))).body.decode()))
 
-    assert form["MessagingServiceSid"] == "MG1"
+    assert form["MessagingServiceSid"] == SERVICE
     assert "From" not in form
+
+
+async def test_a_number_that_no_sender_is_meant_for_is_left_to_another_provider():
+    client = RecordingClient(CREATED)
+    somewhere = provider(client, senders=SmsSenders({"+49": ["Nordlicht"]}))
+
+    with pytest.raises(Rejected) as caught:
+        await somewhere.send(message())
+
+    assert (caught.value.reason, caught.value.elsewhere) == ("country_not_enabled", True)
+    assert somewhere.capabilities.number_prefixes == ("+49",)
+    assert client.posted == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +89,12 @@ async def test_a_messaging_service_takes_the_senders_place():
         (400, 21614, Rejected, "not_a_mobile_number"),
         (400, 21610, Rejected, "unsubscribed"),
         (400, 21408, Rejected, "country_not_enabled"),
-        (400, 21612, Rejected, "unreachable"),
+        (400, 21612, Rejected, "unreachable_from_sender"),
+        (400, 21635, Rejected, "not_a_mobile_number"),
+        (400, 21601, Misconfigured, "invalid_sender"),
+        (400, 21730, Transient, "provider_unavailable"),
+        (429, 63017, Throttled, "too_many_requests"),
+        (400, 30001, Throttled, "sender_queue_full"),
         (400, 21617, Rejected, "content_too_large"),
         (400, 21606, Misconfigured, "invalid_sender"),
         (400, 21611, Throttled, "sender_queue_full"),
@@ -88,6 +112,56 @@ async def test_a_failure_is_judged_by_its_code(status, code, kind, reason):
 
     assert caught.value.reason == reason
     assert caught.value.retry_after == timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("code", "elsewhere"), [(21408, True), (21612, True), (21610, False), (21211, False), (21614, False)]
+)
+async def test_what_only_this_account_or_sender_can_not_do_another_may(code, elsewhere):
+    with pytest.raises(Rejected) as caught:
+        await provider(RecordingClient(answer(400, b'{"code":%d}' % code))).send(message())
+
+    assert caught.value.elsewhere == elsewhere
+
+
+def messages_of(*minutes_ago: float) -> bytes:
+    created = [format_datetime(NOW - timedelta(minutes=each)) for each in minutes_ago]
+    return orjson.dumps({"messages": [{"date_created": each, "body": "private"} for each in created]})
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "finding"),
+    [
+        ((), NotTaken()),
+        ((3,), NotTaken()),
+        ((3, 60, 600), NotTaken()),
+        ((1.9,), Unknown()),
+        ((-0.5, 3), Unknown()),
+        ((60, 3), Unknown()),  # not newest first: who knows what is behind
+    ],
+)
+async def test_that_nothing_went_to_the_number_since_is_all_that_a_look_up_can_tell(minutes_ago, finding):
+    client = RecordingClient(answer(200, messages_of(*minutes_ago)))
+
+    assert await provider(client).find_attempt(DOUBT) == finding
+    (asked,) = client.posted
+    assert (asked.method, asked.url) == (
+        "GET",
+        "https://api.example/2010-04-01/Accounts/AC1/Messages.json?To=%2B15005550006&PageSize=5",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"messages":[1]}', b'{"messages":[{}]}', b'{"messages":[{"date_created":"yesterday"}]}'],
+)
+async def test_a_list_that_can_not_be_read_tells_nothing(body):
+    assert await provider(RecordingClient(answer(200, body))).find_attempt(DOUBT) == Unknown()
+
+
+async def test_a_look_up_that_fails_says_why():
+    with pytest.raises(Misconfigured):
+        await provider(RecordingClient(answer(401, b'{"code":20003}'))).find_attempt(DOUBT)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"sid":null}', b'{"sid":7}'])
