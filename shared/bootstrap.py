@@ -14,6 +14,7 @@ from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
 from shared.adapters.cosmos_client import CosmosDatabase
+from shared.adapters.cosmos_lane_board import CosmosLaneBoard
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
@@ -28,6 +29,7 @@ from shared.adapters.secret_box import SecretBox
 from shared.adapters.service_bus_publisher import ServiceBusPublisher
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.capabilities import capabilities_of
+from shared.pipeline.lanes import Lanes
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.services import Services
@@ -78,6 +80,7 @@ def build_services(settings: Settings) -> Services:
     providers = configured_providers(settings.raw, AiohttpClient(), guarded)
     for provider in providers:
         by_channel[provider.channel].append(provider)
+    leases = CosmosLeases(database)
     return Services(
         clock=clock,
         notifications=CosmosNotificationStore(database, clock),
@@ -95,9 +98,10 @@ def build_services(settings: Settings) -> Services:
         callback_client=guarded,
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
         bucket_secret=settings.bucket_secret,
-        limits=ProviderLimits(CosmosLeases(database), _call_limits(providers, settings)),
+        limits=ProviderLimits(leases, _call_limits(providers, settings)),
         prices=read_prices(settings.price_file),
         patience=settings.patience,
+        lanes=Lanes(CosmosLaneBoard(database), leases, settings.admission, database.meter),
     )
 
 

@@ -15,6 +15,9 @@ from shared.adapters.entra_tokens import EntraSettings
 from shared.adapters.price_file import BUILT_IN
 from shared.adapters.service_bus_publisher import ServiceBusSettings
 from shared.domain.breaker import BreakerPolicy
+from shared.domain.lane_pressure import LagLimits
+from shared.domain.notification import Lane
+from shared.pipeline.admission import Thresholds
 from shared.pipeline.services import Patience
 
 
@@ -27,6 +30,7 @@ class Settings:
     identity: EntraSettings
     allow_http_destinations: bool
     patience: Patience
+    admission: Thresholds
     price_file: Path
     bucket_secret: bytes = field(repr=False)
     callback_secrets_key: str = field(repr=False)
@@ -63,10 +67,26 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             claim=_seconds(environment, "CLAIM_PATIENCE_SECONDS", default.claim),
             in_doubt=_seconds(environment, "IN_DOUBT_PATIENCE_SECONDS", default.in_doubt),
         ),
+        admission=_thresholds(environment),
         price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
         bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
         callback_secrets_key=_required(environment, "CALLBACK_SECRETS_KEY"),
         raw=environment,
+    )
+
+
+def _thresholds(environment: Mapping[str, str]) -> Thresholds:
+    default = Thresholds()
+    return Thresholds(
+        lags=LagLimits(
+            high=_seconds(environment, "ADMISSION_HIGH_LAG_SECONDS", default.lags.high),
+            normal=_seconds(environment, "ADMISSION_NORMAL_LAG_SECONDS", default.lags.normal),
+            low=_seconds(environment, "ADMISSION_LOW_LAG_SECONDS", default.lags.low),
+        ),
+        in_flight={
+            Lane.NORMAL: _count(environment, "ADMISSION_NORMAL_IN_FLIGHT", default.in_flight[Lane.NORMAL]),
+            Lane.LOW: _count(environment, "ADMISSION_LOW_IN_FLIGHT", default.in_flight[Lane.LOW]),
+        },
     )
 
 
@@ -104,6 +124,13 @@ def breaker_policy(environment: Mapping[str, str], prefix: str) -> BreakerPolicy
         failure_rate=rate,
         open_seconds=number("OPEN_SECONDS", default.open_seconds),
     )
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    number = positive_number(environment, name) if name in environment else default
+    if number != int(number):
+        raise ValueError(f"the setting {name} is not a whole number")
+    return int(number)
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: timedelta) -> timedelta:

@@ -12,6 +12,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 from azure.identity.aio import DefaultAzureCredential
 
+from shared.adapters.store_meter import StoreMeter
 from shared.domain.errors import StoreUnavailable
 
 CONFLICT, NOT_FOUND, PRECONDITION_FAILED = 409, 404, 412
@@ -36,6 +37,7 @@ class CosmosDatabase:
     def __init__(self, settings: CosmosSettings) -> None:
         self._settings = settings
         self._client: CosmosClient | None = None
+        self.meter = StoreMeter()
         self._containers: dict[str, ContainerProxy] = {}
 
     def container(self, name: str) -> ContainerProxy:
@@ -54,6 +56,7 @@ class CosmosDatabase:
                 "connection_timeout": _CONNECT_SECONDS,
                 "read_timeout": _READ_SECONDS,
                 "transport": AioHttpTransport(use_env_settings=False),
+                "raw_response_hook": self.meter.note,
             }
             if self._settings.connection:
                 self._client = CosmosClient.from_connection_string(self._settings.connection, **options)

@@ -14,6 +14,8 @@ from shared.domain.errors import (
     NotAuthenticated,
     NotAuthorised,
     NotFound,
+    Overloaded,
+    RateExceeded,
     ReceiptNotAuthentic,
     StoreUnavailable,
     VersionChanged,
@@ -33,6 +35,8 @@ _TABLE: dict[type[CnsError], tuple[int, str, str]] = {
     VersionChanged: (412, "version-changed", "The resource was changed after it was read"),
     KeyReused: (422, "idempotency-key-reused", "The idempotency key was used with another body"),
     DestinationRefused: (422, "destination-refused", "The destination is not one this service connects to"),
+    Overloaded: (429, "overloaded", "The service takes nothing more of this priority now; repeat it later"),
+    RateExceeded: (429, "rate-exceeded", "The caller asks for more than it may; repeat it later"),
     StoreUnavailable: (503, "unavailable", "The service can't take the request now; repeat it later"),
     ReceiptNotAuthentic: (401, "receipt-not-authentic", "The receipt's signature does not hold"),
 }

@@ -11,6 +11,9 @@ A class exists only where some caller acts on it differently::
     ├── Conflict                 someone else changed it, or it is being worked on   (409)
     ├── VersionChanged           the resource is no longer what the caller read      (412)
     ├── KeyReused                idempotency key used before with another body       (422)
+    ├── TooManyRequests          not now; the caller may repeat after ``retry_after``   (429)
+    │   ├── Overloaded           the service sheds what is less urgent than what it does
+    │   └── RateExceeded         the tenant asks for more than its policy or its share allows
     ├── StoreUnavailable         the tracking store did not take the write           (503)
     ├── PublishFailed            the broker did not take the message                 (redeliver, or sweep)
     ├── DestinationRefused       a URL points where we never connect to              (422, or a failed send)
@@ -84,6 +87,26 @@ class VersionChanged(CnsError):
 
 class KeyReused(CnsError):
     """An idempotency key came back with a different body."""
+
+
+class TooManyRequests(CnsError):
+    """Nothing was accepted, and nothing is wrong with the request; ``retry_after`` is an estimate."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Overloaded(TooManyRequests):
+    """The service has more to do than it can do in time, and takes nothing more of this priority."""
+
+
+class RateExceeded(TooManyRequests):
+    """The tenant has used up what it may ask for; ``per_second`` where that is a fixed number."""
+
+    def __init__(self, message: str, *, retry_after: timedelta, per_second: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.per_second = per_second
 
 
 class StoreUnavailable(CnsError):

@@ -41,7 +41,8 @@ async def deliver(chunk: Chunk, services: Services) -> None:
     Raises:
         StoreUnavailable, PublishFailed: the message should be delivered again; nothing that was sent is sent twice.
     """
-    async with services.bulkhead.room_for(chunk):
+    async with services.lanes.bulkhead.room_for(chunk):
+        await services.lanes.watch.see(chunk, services.clock.now())
         # A claim's holder is told that it holds it however often it asks, so nothing may be asked for twice.
         distinct = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
         routes = await find_routes(chunk, distinct, services)
@@ -67,7 +68,9 @@ async def _deliver_by(routes: Routes, chunk: Chunk, items: Sequence[ChunkItem], 
         ),
         services.patience.store,
     )
-    ways = [await routes.assign(answer.notification) for answer in answers if isinstance(answer, Claimed)]
+    claimed = [answer.notification for answer in answers if isinstance(answer, Claimed)]
+    services.lanes.watch.note_claimed(chunk, len(claimed), services.clock.now())
+    ways = [await routes.assign(notification) for notification in claimed]
     pending = await _start(ways, routes, paces, services)
     judged = [_without_a_call(way, chunk.channel, services) for way in ways if isinstance(way, Unassigned)]
     await _record_as_they_end(pending, judged, chunk, claim_id, services)

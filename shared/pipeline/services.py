@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from shared.domain.prices import PriceBook
 from shared.pipeline.audit_log import AuditLog
-from shared.pipeline.bulkhead import Bulkhead
+from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.provider_limits import ProviderLimits
@@ -76,6 +76,6 @@ class Services:
     limits: ProviderLimits | None = None
     prices: PriceBook = field(default_factory=PriceBook)
     patience: Patience = field(default_factory=Patience)
-    bulkhead: Bulkhead = field(default_factory=Bulkhead)
+    lanes: Lanes = field(default_factory=Lanes)
     busy_endpoints: Counter[str] = field(default_factory=Counter)
     recently_fired: Recently = field(default_factory=Recently)

@@ -5,7 +5,7 @@ this process or the broker afterwards; one that is not committed was never accep
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from shared.contracts.http_api import (
     AcceptedView,
     SubmitNotification,
 )
-from shared.domain.errors import Conflict, FieldError, InvalidSubmission, KeyReused
+from shared.domain.errors import Conflict, FieldError, InvalidSubmission, KeyReused, TooManyRequests
 from shared.domain.idempotency import KeyRecord, KeyTaken, digest_of, key_id
 from shared.domain.identifiers import (
     TrackingId,
@@ -30,6 +30,7 @@ from shared.domain.identifiers import (
 )
 from shared.domain.notification import Notification
 from shared.pipeline.accept import plan_notification, resolve_template
+from shared.pipeline.admission import Wanted
 from shared.pipeline.announce import publish_eagerly
 from shared.pipeline.services import Services
 from shared.ports import Caller
@@ -61,12 +62,16 @@ class SubmitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The answer: an accepted notification's JSON, whether it is a replay, and whether its outcome is already known."""
+    """The answer: an accepted notification's JSON, whether it is a replay, and whether its outcome is already known.
+
+    ``is_waiting`` says that somebody waits for the outcome.
+    """
 
     tracking_id: TrackingId
     answer: bytes
     replayed: bool = False
     settled: bool = False
+    is_waiting: bool = False
 
 
 async def submit(request: SubmitRequest, caller: Caller, services: Services, waiter: OutcomeWaiter) -> Submitted:
@@ -75,15 +80,27 @@ async def submit(request: SubmitRequest, caller: Caller, services: Services, wai
     Raises:
         InvalidSubmission: the request can't be accepted; nothing happened.
         KeyReused: the idempotency key was used with another body.
+        TooManyRequests: not now; nothing happened.
         StoreUnavailable: the commit failed, or its answer was lost: only a repeat under the same key is safe.
     """
     check_key(request.idempotency_key)
     if len(request.body) > MAX_BODY_BYTES:
         raise InvalidSubmission([FieldError("", f"is larger than {MAX_BODY_BYTES} bytes")], status=413)
+    with services.lanes.admission.under_way():
+        taken = await _take(request, caller, services, waiter)
+    settled = taken.is_waiting and request.wait is not None and await waiter.wait(taken.tracking_id, request.wait)
+    return replace(taken, settled=settled)
+
+
+async def _take(request: SubmitRequest, caller: Caller, services: Services, waiter: OutcomeWaiter) -> Submitted:
+    """The notification, committed and published, or the earlier answer under the same key."""
     try:
         notification = await _plan(request, caller, services)
-    except InvalidSubmission:
-        # What is wrong by now (expired, a template withdrawn) may have been right when the key was first used.
+        wanted = Wanted.by(notification, services.clock.now())
+        await services.lanes.admission.admit(caller.tenant_id, wanted, await services.policies.find(caller.tenant_id))
+    except (InvalidSubmission, TooManyRequests):
+        # What is wrong by now (expired, a template withdrawn) may have been right when the key was first used; and
+        # what was accepted then is not refused for today's load.
         if request.idempotency_key and (earlier := await _earlier(request, caller, services)):
             return earlier
         raise
@@ -97,8 +114,7 @@ async def submit(request: SubmitRequest, caller: Caller, services: Services, wai
             return replay
     waiting = request.wait is not None and await waiter.start(notification, request.wait)
     await publish_eagerly([notification], services)
-    settled = waiting and request.wait is not None and await waiter.wait(notification.tracking_id, request.wait)
-    return Submitted(notification.tracking_id, answer, settled=settled)
+    return Submitted(notification.tracking_id, answer, is_waiting=waiting)
 
 
 def check_key(key: str | None) -> None:

@@ -25,9 +25,18 @@ from shared.contracts.http_api import (
     SubmitNotification,
 )
 from shared.contracts.problem import problem_of
-from shared.domain.errors import CnsError, Conflict, FieldError, InvalidSubmission, KeyReused, StoreUnavailable
+from shared.domain.errors import (
+    CnsError,
+    Conflict,
+    FieldError,
+    InvalidSubmission,
+    KeyReused,
+    StoreUnavailable,
+    TooManyRequests,
+)
 from shared.domain.idempotency import RESUME_AFTER, KeyRecord, KeyTaken, digest_of, key_id
 from shared.domain.identifiers import (
+    PartitionKey,
     TrackingId,
     bucket_of_key,
     derived_tracking_id,
@@ -37,6 +46,7 @@ from shared.domain.identifiers import (
 )
 from shared.domain.notification import JsonValue, Notification
 from shared.pipeline.accept import plan_notification, resolve_template
+from shared.pipeline.admission import Wanted
 from shared.pipeline.announce import publish_eagerly
 from shared.pipeline.services import Services
 from shared.pipeline.submit import SubmitRequest, check_key
@@ -80,10 +90,30 @@ async def submit_batch(request: SubmitRequest, caller: Caller, services: Service
     Raises:
         InvalidSubmission: the envelope is wrong; a wrong item is answered in its place.
         KeyReused, Conflict: the idempotency key was used with another body, or is being worked on.
+        TooManyRequests: not now, and nothing of it; a batch is let in or refused as a whole, by its lowest lane.
         StoreUnavailable: nothing, or with a key not everything, could be committed; repeat the request.
     """
     check_key(request.idempotency_key)
     items = _items(request.body)
+    with services.lanes.admission.under_way(len(items)):
+        await _let_in(items, request, caller, services)
+        return await _submit_items(items, request, caller, services)
+
+
+async def _let_in(items: Sequence[JsonValue], request: SubmitRequest, caller: Caller, services: Services) -> None:
+    """Nothing, when the batch may be accepted, or was at least begun. Raises TooManyRequests."""
+    wanted = Wanted.by_items(items, services.clock.now())
+    try:
+        await services.lanes.admission.admit(caller.tenant_id, wanted, await services.policies.find(caller.tenant_id))
+    except TooManyRequests:
+        key = request.idempotency_key
+        if not key or await services.notifications.read_key(_key_partition(key, caller, services), key_id(key)) is None:
+            raise
+
+
+async def _submit_items(
+    items: Sequence[JsonValue], request: SubmitRequest, caller: Caller, services: Services
+) -> SubmittedBatch:
     if not request.idempotency_key:
         now = services.clock.now()
         plan = BatchPlan(new_tracking_id(now, random_bucket()), now, "")
@@ -110,6 +140,10 @@ def _items(body: bytes) -> list[JsonValue]:
         raise InvalidSubmission([FieldError("", f"is not JSON: {error.msg}")], status=400) from error
     except ValidationError as error:
         raise InvalidSubmission(field_errors(error)) from error
+
+
+def _key_partition(key: str, caller: Caller, services: Services) -> PartitionKey:
+    return partition_key(caller.tenant_id, bucket_of_key(services.bucket_secret, caller.tenant_id, key))
 
 
 async def _hold_key(request: SubmitRequest, caller: Caller, services: Services) -> KeyRecord:
@@ -176,6 +210,7 @@ async def _accept(
                 views[index] = BatchItemView(index=index, problem=problem_of(problem))
             else:
                 parts[-1].append((index, notification))
+        await asyncio.sleep(0)  # planning a hundred takes some milliseconds; more urgent requests need not wait for all
     for index, failure in await _commit([part for part in parts if part], services):
         if plan.key:
             raise failure  # the key makes a repeat safe, and only a repeat can complete the batch

@@ -80,7 +80,7 @@ class InMemoryContainer:
         partition_key: str,
         patch_operations: list[dict[str, Any]],
         *,
-        filter_predicate: str,
+        filter_predicate: str = "from c where true",
         no_response: bool = False,
     ) -> dict[str, Any]:
         def effect() -> dict[str, Any]:
@@ -197,6 +197,8 @@ def _apply(operation: dict[str, Any], document: dict[str, Any]) -> None:
     if operation["op"] == "add":
         assert last == "-", operation
         target.append(operation["value"])
+    elif operation["op"] == "incr":
+        target[last] = target.get(last, 0) + operation["value"]
     elif isinstance(target, list):
         target[int(last)] = operation["value"]
     else:

@@ -1,7 +1,6 @@
-"""Consumers that die, wait and storm."""
+"""Consumers that die and wait."""
 
 import asyncio
-import time
 from collections import defaultdict
 from contextlib import suppress
 
@@ -12,11 +11,7 @@ from bench.faults.killing import Rhythm, work_while_dying
 from bench.faults.ledger import FINAL
 from bench.faults.provider import Answer
 from bench.faults.scenario import Ground, Json, Scenario
-from bench.load_plan import MIXED, Plan, Stream
-from bench.load_result import Load, generate
-
-_SUSTAINABLE = 250  # accepted and delivered a second with everything on two cores (bench report)
-_MAX_WORKER_MEGABYTES = 600.0
+from bench.load_plan import MIXED
 
 
 async def client_crash(ground: Ground) -> None:
@@ -111,44 +106,6 @@ async def sync_waiters(ground: Ground) -> None:
     }
 
 
-async def burst(ground: Ground) -> None:
-    """Ten times what can be sustained, for some seconds, by clients that don't repeat."""
-    seconds = ground.pick(quick=0.6, default=2.0, full=10.0)
-    stream = Stream("burst", seconds=seconds, rate=10 * _SUSTAINABLE, channels=MIXED, with_key=True)
-    port = ground.service.ports.api
-    headers = {"authorization": ground.consumer.authorization}
-    plan = Plan(port, headers, [stream], ground.provider.url, seed=ground.random.randrange(10**6))
-    memory = [await ground.service.memory()]
-    storm = asyncio.create_task(asyncio.to_thread(generate, plan))
-    while not storm.done():
-        memory.append(await ground.service.memory())
-        await asyncio.wait({storm}, timeout=0.5)
-    load: Load = await storm
-    await _note_load(ground, load)
-    await ground.until_reached(seconds=240)
-    memory.append(await ground.service.memory())
-    ground.require(max(memory) < _MAX_WORKER_MEGABYTES, f"a worker grew to {max(memory):.0f} MB")
-    ground.facts |= {"worker MB before, peak, after": [round(each) for each in (memory[0], max(memory), memory[-1])]}
-
-
-async def _note_load(ground: Ground, load: Load) -> None:
-    lost_answers = [each for each in load.requests() if each.status == 0]
-    for request in load.requests():
-        ground.consumer.answers[request.status] += 1
-        for each in request.tracking_ids():
-            ground.consumer.accepted.setdefault(each, time.monotonic())
-    wrong = [each.status for each in load.requests() if each.status not in {0, 202, 429, 503}]
-    ground.require(not wrong, f"{len(wrong)} answers of the storm were neither 202, 429 nor 503")
-    if lost_answers:  # accepted perhaps, and nobody can know without the answer
-        ground.tolerated.add("sent without having been accepted")
-    latencies = sorted(load.latencies("burst"))
-    ground.facts |= {
-        "asked for a second": 10 * _SUSTAINABLE,
-        "accept p50, p99 ms": [round(1000 * latencies[int(len(latencies) * share)]) for share in (0.5, 0.99)],
-        "answers lost": len(lost_answers),
-    }
-
-
 SCENARIOS = (
     Scenario(
         "client-crash",
@@ -156,7 +113,4 @@ SCENARIOS = (
         client_crash,
     ),
     Scenario("sync-waiters", "waiting while processes die: 200 or 202, or a repeatable answer", sync_waiters),
-    Scenario(
-        "burst", "10: ten times the sustainable rate: nothing accepted is lost, memory bounded", burst, is_heavy=True
-    ),
 )
