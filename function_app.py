@@ -6,6 +6,7 @@ from functions import (
     audit,
     callback_endpoints,
     callbacks,
+    changes,
     contract,
     deliver,
     health,
@@ -26,6 +27,7 @@ app.register_functions(deliver.blueprint)
 app.register_functions(orchestrations.blueprint)
 app.register_functions(receipts.blueprint)
 app.register_functions(track.blueprint)
+app.register_functions(changes.blueprint)
 app.register_functions(callbacks.blueprint)
 app.register_functions(notifications.blueprint)
 app.register_functions(callback_endpoints.blueprint)

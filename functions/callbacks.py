@@ -1,4 +1,4 @@
-"""Call back: change feed → queue → signed POST."""
+"""Call back: queue → signed POST. What is to be called about comes from the change feed (changes.py)."""
 
 import azure.functions as func
 
@@ -9,27 +9,6 @@ from shared.pipeline.poison import read_or_bury
 from shared.pipeline.services import CALLBACKS
 
 blueprint = func.Blueprint()
-
-
-@blueprint.function_name("fire_callbacks")
-@blueprint.cosmos_db_trigger(
-    arg_name="documents",
-    connection="COSMOS_CONNECTION",
-    database_name="%COSMOS_DATABASE%",
-    container_name="notification-tracking",
-    lease_container_name="leases",
-    lease_container_prefix="callbacks",
-    feed_poll_delay=200,
-    max_items_per_invocation=100,
-    start_from_beginning=True,  # type: ignore[arg-type]  # the SDK's annotation says time and means bool
-)
-@blueprint.retry(
-    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
-)
-async def fire_callbacks(documents: func.DocumentList) -> None:
-    """Queues a callback for each wanted status that has none yet."""
-    changed = await callbacks.heard_changes(documents, services())
-    await callbacks.fire_callbacks(changed, services())
 
 
 @blueprint.function_name("send_callbacks")

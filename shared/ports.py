@@ -13,7 +13,7 @@ from shared.domain.errors import ProviderError
 from shared.domain.idempotency import KeyRecord
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
 from shared.domain.notification import JsonValue, Lane, Notification
-from shared.domain.outcome import Claimed, NotClaimed, Nudge, Outcome, StatusChange
+from shared.domain.outcome import Claimed, NotClaimed, Nudge, Outcome, StatusChange, Step
 from shared.domain.receipt import Receipt
 from shared.domain.tenant_policy import PolicyVersion, TenantPolicy
 
@@ -197,6 +197,14 @@ class NotificationStore(Protocol):
 
     async def record_nudges(self, partition: PartitionKey, nudges: Sequence[Nudge]) -> Sequence[bool]:
         """For each nudge, whether this call made the move."""
+        ...
+
+    async def record_steps(self, partition: PartitionKey, steps: Sequence[Step]) -> Sequence[bool]:
+        """For each step, whether this call made its moves. At most 100 at once."""
+        ...
+
+    async def cancel(self, tenant: TenantId, tracking_id: TrackingId, now: datetime) -> Notification:
+        """The notification, taken back from here on: no attempt begins any more. Raises NotFound."""
         ...
 
     async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:

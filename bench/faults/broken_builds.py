@@ -60,7 +60,7 @@ DEFECTS = (
         "claim without a condition",
         "shared/adapters/cosmos_patches.py",
         '        f"from c where c.deliveries.{channel}.status in ({_one_of(_CLAIMABLE)}) "\n'
-        '        f"and c.deliveries.{channel}.attempt = {item.attempt - 1}",\n',
+        '        f"and c.deliveries.{channel}.attempt = {item.attempt - 1} and not is_defined(c.cancelledAt)",\n',
         '        "from c where true",\n',
         "triple-delivery",
         ("internal duplicates",),

@@ -34,7 +34,7 @@ from shared.domain.errors import Conflict, NotFound
 from shared.domain.idempotency import KeyRecord, KeyTaken
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId, partition_of
 from shared.domain.notification import Notification
-from shared.domain.outcome import Claimed, ClaimRefusal, NotClaimed, Nudge, Outcome, StatusChange
+from shared.domain.outcome import Claimed, ClaimRefusal, NotClaimed, Nudge, Outcome, StatusChange, Step
 from shared.domain.status import DeliveryStatus, is_outcome
 from shared.ports import Clock
 
@@ -160,7 +160,7 @@ class CosmosNotificationStore:
         # One at a time where two changes meet in one document: a batch would apply the second to a stale condition.
         unknown = False
         for round_of_changes in _rounds(changes):
-            patches = [cosmos_patches.change(change) for change in round_of_changes]
+            patches = [cosmos_patches.change(changes[index]) for index in round_of_changes]
             results = await patch_all(self._database.container(CONTAINER), partition, patches, no_response=True)
             unknown = unknown or any(isinstance(got, PatchRefused) and got.status == NOT_FOUND for got in results)
         if unknown:  # told last: one unknown notification must not hold up what is said of others
@@ -170,6 +170,23 @@ class CosmosNotificationStore:
         patches = [cosmos_patches.nudge(nudge) for nudge in nudges]
         results = await patch_all(self._database.container(CONTAINER), partition, patches, no_response=True)
         return [not isinstance(got, PatchRefused) for got in results]
+
+    async def record_steps(self, partition: PartitionKey, steps: Sequence[Step]) -> Sequence[bool]:
+        made: list[bool] = [False] * len(steps)
+        for round_of_steps in _rounds(steps):
+            patches = [cosmos_patches.step(steps[index]) for index in round_of_steps]
+            results = await patch_all(self._database.container(CONTAINER), partition, patches, no_response=True)
+            for index, got in zip(round_of_steps, results, strict=True):
+                made[index] = not isinstance(got, PatchRefused)
+        return made
+
+    async def cancel(self, tenant: TenantId, tracking_id: TrackingId, now: datetime) -> Notification:
+        partition = partition_of(tenant, tracking_id)
+        patches = [cosmos_patches.cancellation(tracking_id, now)]
+        [answer] = await patch_all(self._database.container(CONTAINER), partition, patches)
+        if isinstance(answer, PatchRefused):
+            return await self.read(tenant, tracking_id)  # cancelled before, or there is no such notification
+        return notification_of(answer)
 
     async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:
         patches: list[Patch] = [
@@ -205,7 +222,7 @@ def _refused_claim(item: ChunkItem, channel: str, claim_id: str, document: Docum
     delivery = notification.deliveries[channel]
     if delivery.claim_id == claim_id and delivery.status is DeliveryStatus.SENDING:
         return Claimed(notification)  # the SDK repeated a patch whose answer was lost
-    if is_outcome(delivery.status) or delivery.attempt > item.attempt:
+    if is_outcome(delivery.status) or delivery.attempt > item.attempt or notification.cancelled_at:
         refusal = ClaimRefusal.DONE
     elif delivery.attempt == item.attempt:
         refusal = ClaimRefusal.HELD if delivery.status is DeliveryStatus.SENDING else ClaimRefusal.DONE
@@ -214,13 +231,17 @@ def _refused_claim(item: ChunkItem, channel: str, claim_id: str, document: Docum
     return NotClaimed(item.tracking_id, refusal, notification)
 
 
-def _rounds(changes: Sequence[StatusChange]) -> list[list[StatusChange]]:
-    rounds: list[list[StatusChange]] = []
-    for change in changes:
-        for candidates in rounds:
-            if all(other.tracking_id != change.tracking_id for other in candidates):
-                candidates.append(change)
+def _rounds(records: Sequence[Step | StatusChange]) -> list[list[int]]:
+    """The positions of the records, in rounds that have at most one for each notification, in order."""
+    rounds: list[list[int]] = []
+    met: list[set[TrackingId]] = []
+    for index, record in enumerate(records):
+        for candidates, ids in zip(rounds, met, strict=True):
+            if record.tracking_id not in ids:
+                candidates.append(index)
+                ids.add(record.tracking_id)
                 break
         else:
-            rounds.append([change])
+            rounds.append([index])
+            met.append({record.tracking_id})
     return rounds

@@ -14,7 +14,7 @@ from shared.contracts.stored_documents import attempt_document, history_document
 from shared.domain.chunk import ChunkItem
 from shared.domain.identifiers import AttemptRef, PartitionKey, TenantId
 from shared.domain.notification import Attempt, HistoryEntry
-from shared.domain.outcome import Nudge, Outcome, StatusChange
+from shared.domain.outcome import Move, Nudge, Outcome, StatusChange, Step
 from shared.domain.status import DeliveryStatus, is_outcome, overtaken_by
 
 _MAX_OPERATIONS = 10
@@ -54,7 +54,7 @@ def claim(
             _append(f"{here}/attempts", attempt_document(attempt)),
         ],
         f"from c where c.deliveries.{channel}.status in ({_one_of(_CLAIMABLE)}) "
-        f"and c.deliveries.{channel}.attempt = {item.attempt - 1}",
+        f"and c.deliveries.{channel}.attempt = {item.attempt - 1} and not is_defined(c.cancelledAt)",
     )
 
 
@@ -161,6 +161,39 @@ def nudge(record: Nudge) -> Patch:
         operations,
         f"from c where c.deliveries.{record.channel}.status = '{record.was.value}' "
         f"and c.deliveries.{record.channel}.wakeAt = '{stamp(record.was_wake_at)}'",
+    )
+
+
+def step(record: Step) -> Patch:
+    """Deliveries that nobody is sending, to where a decision puts them, while everything stands as it was seen."""
+    operations = [operation for move in record.moves for operation in _operations_of(move, record.at)]
+    seen = [
+        f"c.deliveries.{move.channel}.status = '{move.was.value}' and "
+        f"c.deliveries.{move.channel}.attempt = {move.attempt}"
+        for move in record.moves
+    ]
+    seen += [f"c.deliveries.{channel}.status = '{status.value}'" for channel, status in record.given.items()]
+    return Patch(record.tracking_id, operations, "from c where " + " and ".join(seen))
+
+
+def _operations_of(move: Move, at: datetime) -> Iterator[dict[str, Any]]:
+    here = f"/deliveries/{move.channel}"
+    yield _set(f"{here}/wakeAt", stamp(move.wake_at))
+    if move.status is move.was:
+        yield _set(f"{here}/deadlineAt", stamp(move.deadline_at))
+        return
+    entry = HistoryEntry(at, move.channel, move.status, move.attempt, None, move.reason)
+    yield _set(f"{here}/status", move.status.value)
+    yield _set(f"{here}/reason", move.reason)
+    yield _append("/history", history_document(entry))
+
+
+def cancellation(tracking_id: str, at: datetime) -> Patch:
+    """The notification is taken back by its consumer: once, and for good."""
+    return Patch(
+        tracking_id,
+        [_set("/cancelledAt", stamp(at))],
+        "from c where c.type = 'notification' and not is_defined(c.cancelledAt)",
     )
 
 

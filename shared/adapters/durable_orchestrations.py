@@ -14,6 +14,7 @@ from shared.domain.notification import Notification
 logger = logging.getLogger(__name__)
 
 AWAIT_OUTCOME = "await_outcome"
+WHOLE = "notification"  # stands for a channel where a notification is waited for as a whole
 _ALIVE = {"Pending", "Running", "Suspended", "ContinuedAsNew"}
 _ENDED = (
     OrchestrationRuntimeStatus.Completed,
@@ -62,9 +63,10 @@ class DurableOrchestrations:
 
 
 class DurableOutcomeWaiter:
-    """OutcomeWaiter: an orchestration per waited-for notification, woken by the status topic's waiters subscription.
+    """OutcomeWaiter and Waiters: an orchestration for each notification that is waited for.
 
-    Takes the binding's text and makes the client when someone waits; most requests don't.
+    The status topic's subscription ``waiters`` wakes it, or the change feed where channels are used in turn. Takes the
+    binding's text and makes the client when someone waits; most requests don't.
     """
 
     def __init__(self, starter: str) -> None:
@@ -75,7 +77,9 @@ class DurableOutcomeWaiter:
         return DurableOrchestrationClient(self._starter)
 
     async def start(self, notification: Notification, wait: timedelta) -> bool:
-        argument = {"channels": sorted(notification.deliveries), "waitSeconds": wait.total_seconds()}
+        # Channels in turn have no outcome each that would tell when it is over.
+        awaited = [WHOLE] if notification.fallback else sorted(notification.deliveries)
+        argument = {"channels": awaited, "waitSeconds": wait.total_seconds()}
         try:
             await self._client.start_new(AWAIT_OUTCOME, waiter_id(notification.tracking_id), argument)
         except Exception:
@@ -83,6 +87,13 @@ class DurableOutcomeWaiter:
             logger.exception("Waiting could not be started", extra={"tracking_id": notification.tracking_id})
             return False
         return True
+
+    async def settle(self, tracking_id: TrackingId) -> None:
+        try:
+            await DurableOrchestrations(self._client).raise_event(waiter_id(tracking_id), f"outcome-{WHOLE}", {})
+        except Exception:
+            # Whoever waits gives up in time; the change that was shown must not come back for it.
+            logger.exception("Nobody could be woken", extra={"tracking_id": tracking_id})
 
     async def wait(self, tracking_id: TrackingId, wait: timedelta) -> bool:
         loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ Unknown fields are refused, so that a misspelt option is an error and not a sile
 not known.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -32,6 +33,8 @@ MAX_BODY_BYTES = 64 * 1024  # one notification
 MAX_BATCH_BODY_BYTES = 8 * 1024 * 1024  # a batch of 1,000
 MAX_BATCH_ITEMS = 1000  # S0-15
 MAX_DATA_BYTES = 32 * 1024  # the template data of one notification, as JSON
+MAX_CHANNELS = 8  # of one notification
+MAX_DEADLINE = timedelta(days=1)  # of a fallback; afterwards nobody stands by any more
 MAX_METADATA_ENTRIES = 20
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 MAX_SCHEDULE_AHEAD = timedelta(days=365)
@@ -98,13 +101,27 @@ class TemplateModel(Inbound):
     locale: Locale | None = None
 
 
+class RoutingModel(Inbound):
+    """Channels in turn: the next one is used when the one before failed, or was not confirmed in time."""
+
+    strategy: Literal["fallback"]
+    order: Annotated[list[ChannelName], Field(min_length=2, max_length=MAX_CHANNELS)]
+    deadline_seconds: Annotated[int, Field(ge=1, le=int(MAX_DEADLINE.total_seconds()), strict=True)] | None = None
+
+    @property
+    def deadline(self) -> timedelta | None:
+        """How long a channel has to be confirmed before the next one takes over."""
+        return None if self.deadline_seconds is None else timedelta(seconds=self.deadline_seconds)
+
+
 class SubmitNotification(Inbound):
     """One notification to one recipient."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [NOTIFICATION_EXAMPLE]})
 
     recipient: RecipientModel
-    channels: Annotated[list[ChannelName], Field(min_length=1, max_length=8)]
+    channels: Annotated[list[ChannelName], Field(min_length=1, max_length=MAX_CHANNELS)] | None = None
+    routing: RoutingModel | None = None
     template: TemplateModel | None = None
     content: ContentModel | None = None
     data: Annotated[JsonObject, Field(default_factory=dict)]
@@ -120,7 +137,14 @@ class SubmitNotification(Inbound):
     def _says_one_thing(self) -> Self:
         if (self.template is None) == (self.content is None):
             raise ValueError("needs either template or content")
+        if (self.channels is None) == (self.routing is None):
+            raise ValueError("needs either channels, each of which is used, or routing")
         return self
+
+    def wanted_channels(self) -> Iterator[tuple[str, str]]:
+        """Each channel asked for, after the JSON pointer to it; in order."""
+        where, names = ("/routing/order", self.routing.order) if self.routing else ("/channels", self.channels or [])
+        return ((f"{where}/{index}", name) for index, name in enumerate(names))
 
 
 class SubmitBatch(BaseModel):
@@ -135,13 +159,18 @@ class SubmitBatch(BaseModel):
     notifications: Annotated[list[JsonValue], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
 
+OutwardStatus = Literal["SENT", "DELIVERED", "FAILED", "BOUNCED", "UNSUBSCRIBED"]
+
+
 class RegisterCallbackEndpoint(Inbound):
     """Where a consumer wants to be called, and about what."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [CALLBACK_ENDPOINT_EXAMPLE]})
 
     url: Annotated[str, plain(2048)]
-    statuses: Annotated[list[Literal["SENT", "DELIVERED", "FAILED", "BOUNCED"]], Field(min_length=1, max_length=8)]
+    statuses: Annotated[
+        list[Literal["SENT", "DELIVERED", "FAILED", "BOUNCED", "UNSUBSCRIBED"]], Field(min_length=1, max_length=8)
+    ]
 
 
 class TargetView(Outbound):

@@ -5,7 +5,7 @@ here. Times are ISO 8601 in UTC with milliseconds and a Z, so that they sort as 
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from shared.channels import CHANNELS
@@ -17,6 +17,7 @@ from shared.domain.notification import (
     Attempt,
     Category,
     Delivery,
+    Fallback,
     HistoryEntry,
     Lane,
     Notification,
@@ -114,6 +115,8 @@ def _delivery_document(delivery: Delivery) -> Document:
         address=delivery.address.stored(),
         wakeAt=stamp(delivery.wake_at),
         dueAt=stamp(delivery.due_at),
+        deadlineAt=stamp(delivery.deadline_at),
+        reason=delivery.reason,
         content=delivery.content.stored() if delivery.content else None,
         attempt=delivery.attempt,
         attempts=[attempt_document(attempt) for attempt in delivery.attempts],
@@ -132,6 +135,7 @@ def _delivery(channel: str, document: Document) -> Delivery:
         address=restore_address(document["address"]),
         wake_at=_instant(document.get("wakeAt")),
         due_at=_instant(document.get("dueAt")),
+        deadline_at=_instant(document.get("deadlineAt")),
         content=None if content is None else restore_content(content),
         attempt=document["attempt"],
         claim_id=document.get("claimId"),
@@ -143,6 +147,20 @@ def _delivery(channel: str, document: Document) -> Delivery:
         sweeps=document.get("sweeps", 0),
         attempts=tuple(_attempt(attempt) for attempt in document["attempts"]),
     )
+
+
+def _fallback_document(fallback: Fallback | None) -> Document | None:
+    if fallback is None:
+        return None
+    seconds = fallback.deadline.total_seconds() if fallback.deadline else None
+    return _present(order=list(fallback.order), deadlineSeconds=seconds)
+
+
+def _fallback(document: Document | None) -> Fallback | None:
+    if document is None:
+        return None
+    seconds = document.get("deadlineSeconds")
+    return Fallback(tuple(document["order"]), None if seconds is None else timedelta(seconds=seconds))
 
 
 def notification_document(notification: Notification) -> Document:
@@ -168,6 +186,7 @@ def notification_document(notification: Notification) -> Document:
         expiresAt=stamp(notification.expires_at),
         metadata=dict(notification.metadata) or None,
         awaited=notification.awaited or None,
+        fallback=_fallback_document(notification.fallback),
         ttl=_ttl_seconds(notification),
         deliveries={channel: _delivery_document(delivery) for channel, delivery in notification.deliveries.items()},
         history=[history_document(entry) for entry in notification.history],
@@ -203,6 +222,8 @@ def notification_of(document: Mapping[str, Any]) -> Notification:
         expires_at=_instant(document.get("expiresAt")),
         metadata=document.get("metadata", {}),
         awaited=document.get("awaited", False),
+        fallback=_fallback(document.get("fallback")),
+        cancelled_at=_instant(document.get("cancelledAt")),
         deliveries={channel: _delivery(channel, part) for channel, part in document["deliveries"].items()},
         history=tuple(_history_entry(entry) for entry in document["history"]),
         callbacks=cast("dict[str, str]", document.get("callbacks", {})),

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
 from shared.domain.notification import Category, Delivery, Lane, Notification, TemplateRef
+from shared.domain.status import DeliveryStatus
 
 MAX_CHUNK_DELIVERIES = 50  # a chunk's claim and its outcome each fit one transactional batch (100 operations)
 
@@ -44,10 +45,18 @@ class Chunk:
 
 
 def chunks_of(notifications: Iterable[Notification]) -> Iterator[Chunk]:
-    """The first chunks of freshly accepted notifications, in order of channel."""
+    """The first chunks of freshly accepted notifications, in order of channel; what stands by travels later."""
     pairs = [
-        (notification, delivery) for notification in notifications for delivery in notification.deliveries.values()
+        (notification, delivery)
+        for notification in notifications
+        for delivery in notification.deliveries.values()
+        if delivery.status in {DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED}
     ]
+    return chunks_of_first_attempts(pairs)
+
+
+def chunks_of_first_attempts(pairs: Iterable[tuple[Notification, Delivery]]) -> Iterator[Chunk]:
+    """The chunks that ask for the first attempts of these deliveries, in order of channel."""
 
     def shared_facts(pair: tuple[Notification, Delivery]) -> tuple[str, ...]:
         notification, delivery = pair

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.address import Address
@@ -76,6 +76,7 @@ class Delivery:
     """One channel's part of a notification.
 
     ``wake_at`` is set as long as the delivery is not at an outcome: when it has passed, the sweeper looks at it.
+    ``deadline_at`` is when a fallback channel on standby takes over from one that was not confirmed by then.
     """
 
     channel: str
@@ -93,6 +94,7 @@ class Delivery:
     was_in_doubt: bool = False
     sweeps: int = 0
     attempts: tuple[Attempt, ...] = ()
+    deadline_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,19 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """Channels one after the other: the next is used when the one before failed, or was not confirmed in time."""
+
+    order: tuple[str, ...]
+    deadline: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Notification:
-    """What a consumer asked for: one recipient, one template or content, one or more channels."""
+    """What a consumer asked for: one recipient, one template or content, one or more channels.
+
+    Without ``fallback`` each channel is used. From ``cancelled_at`` on no attempt begins.
+    """
 
     tracking_id: TrackingId
     tenant_id: TenantId
@@ -131,3 +144,10 @@ class Notification:
     awaited: bool = False
     history: tuple[HistoryEntry, ...] = ()
     callbacks: Mapping[str, str] = field(default_factory=dict)
+    fallback: Fallback | None = None
+    cancelled_at: datetime | None = None
+
+    @property
+    def starts_at(self) -> datetime:
+        """From when on it may be sent."""
+        return self.send_at or self.created_at

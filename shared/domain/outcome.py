@@ -1,6 +1,7 @@
 """What is to be recorded about a delivery, and what came of recording it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -59,6 +60,33 @@ class Nudge:
     attempt: int = 0
     reason: str | None = None
     sweeps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One delivery, from where it was seen to where it shall stand; only times change where ``status`` is ``was``."""
+
+    channel: str
+    was: DeliveryStatus
+    attempt: int
+    status: DeliveryStatus
+    wake_at: datetime | None = None
+    reason: str | None = None
+    deadline_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A decision about one notification: moves that are made together, or not at all.
+
+    ``given`` are the statuses of other deliveries that the decision rests on; when one of them has changed, there is
+    nothing to do any more but to decide again.
+    """
+
+    tracking_id: TrackingId
+    at: datetime
+    moves: tuple[Move, ...]
+    given: Mapping[str, DeliveryStatus] = field(default_factory=dict)
 
 
 class ClaimRefusal(StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from shared.domain.receipt import ReceiptKind
+from shared.domain.suppression import outward_of_suppression
 
 
 class DeliveryStatus(StrEnum):
@@ -16,9 +17,12 @@ class DeliveryStatus(StrEnum):
 
     QUEUED = "queued"  # accepted and on its way to a delivery function
     SCHEDULED = "scheduled"  # accepted for a later time
+    STANDBY = "standby"  # a fallback channel that is not needed yet
     SENDING = "sending"  # claimed: a provider call may be under way
     RETRYING = "retrying"  # an attempt failed for now; the next one has a time
     IN_DOUBT = "in_doubt"  # the provider may have accepted; waiting for a receipt before deciding
+    SUPPRESSED = "suppressed"  # decided against, for a reason (suppression.py)
+    CANCELLED = "cancelled"  # its consumer took it back before it was sent
     EXPIRED = "expired"  # its time ran out before it could be sent
     SENT = "sent"  # the provider has it
     FAILED = "failed"  # it will not arrive
@@ -30,16 +34,26 @@ WORKING = frozenset(
     {
         DeliveryStatus.QUEUED,
         DeliveryStatus.SCHEDULED,
+        DeliveryStatus.STANDBY,
         DeliveryStatus.SENDING,
         DeliveryStatus.RETRYING,
         DeliveryStatus.IN_DOUBT,
     }
 )
 
-# Later entries win over earlier ones, whatever order they arrive in. Two entries are surprising:
+# Nothing is under way at a provider, so what stands here may still be decided against.
+WITHDRAWABLE = frozenset(
+    {DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.STANDBY, DeliveryStatus.RETRYING}
+)
+
+# Later entries win over earlier ones, whatever order they arrive in. Three entries are surprising:
+# CANCELLED and SUPPRESSED lose to everything else, because what was decided against after an attempt in doubt may turn
+# out to have been sent;
 # DELIVERED beats FAILED, because an attempt whose answer we lost, and then gave up on, may arrive after all;
 # BOUNCED beats DELIVERED, because a mailbox that took a message can still return it (asynchronous bounce).
 _LADDER = (
+    DeliveryStatus.CANCELLED,
+    DeliveryStatus.SUPPRESSED,
     DeliveryStatus.EXPIRED,
     DeliveryStatus.SENT,
     DeliveryStatus.FAILED,
@@ -48,9 +62,23 @@ _LADDER = (
 )
 _RANK = {status: rank for rank, status in enumerate(_LADDER)}
 
+_BEST_FIRST = (
+    DeliveryStatus.DELIVERED,
+    DeliveryStatus.SENT,
+    DeliveryStatus.BOUNCED,
+    DeliveryStatus.FAILED,
+    DeliveryStatus.EXPIRED,
+    DeliveryStatus.CANCELLED,
+    DeliveryStatus.SUPPRESSED,
+)
+_REACHED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.SENT})
+_NOT_STARTED = frozenset({DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.STANDBY})
+_NOT_SENT = frozenset({DeliveryStatus.EXPIRED, DeliveryStatus.CANCELLED})
+
 _WORKING_MOVES = {
     DeliveryStatus.QUEUED: {DeliveryStatus.SENDING},
     DeliveryStatus.SCHEDULED: {DeliveryStatus.QUEUED, DeliveryStatus.SENDING},
+    DeliveryStatus.STANDBY: {DeliveryStatus.QUEUED},
     DeliveryStatus.SENDING: {DeliveryStatus.RETRYING, DeliveryStatus.IN_DOUBT},
     DeliveryStatus.RETRYING: {DeliveryStatus.SENDING},
     DeliveryStatus.IN_DOUBT: {DeliveryStatus.RETRYING},
@@ -69,7 +97,9 @@ def advance(current: DeliveryStatus, event: DeliveryStatus) -> DeliveryStatus:
     if event in WORKING:
         return event if event in _WORKING_MOVES.get(current, set()) else current
     if current in WORKING:
-        return event
+        # Nobody can take back what may be with the provider at this moment.
+        is_too_late = event is DeliveryStatus.CANCELLED and current not in WITHDRAWABLE
+        return current if is_too_late else event
     return event if _RANK[event] > _RANK[current] else current
 
 
@@ -88,23 +118,29 @@ def is_outcome(status: DeliveryStatus) -> bool:
     return status not in WORKING
 
 
-def outward(status: DeliveryStatus) -> str:
-    """The word of the callback contract: PENDING, SENT, DELIVERED, FAILED or BOUNCED."""
+def outward(status: DeliveryStatus, reason: str | None = None) -> str | None:
+    """The word of the callback contract: PENDING, SENT, DELIVERED, FAILED, BOUNCED or UNSUBSCRIBED.
+
+    None for a decision that a consumer is not called about: nothing happened that they would have to react to.
+    """
     if status in WORKING:
         return "PENDING"
-    return "FAILED" if status is DeliveryStatus.EXPIRED else status.name
+    if status is DeliveryStatus.SUPPRESSED:
+        return outward_of_suppression(reason)
+    return "FAILED" if status in _NOT_SENT else status.name
 
 
 def roll_up(statuses: Iterable[DeliveryStatus]) -> str:
     """One word for a whole notification, from its deliveries.
 
     ``accepted`` while nothing has left, ``sending`` while some delivery is still being worked on; then the best
-    outcome any delivery had, since the customer was reached if one channel reached them.
+    outcome any delivery had, since the customer was reached if one channel reached them. A fallback channel on standby
+    is work to be done only once the channels before it did not reach anybody.
     """
     known = list(statuses)
-    if all(status in {DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED} for status in known):
+    if all(status in _NOT_STARTED for status in known):
         return "accepted"
-    if any(status in WORKING for status in known):
+    if any(status in WORKING and status is not DeliveryStatus.STANDBY for status in known):
         return "sending"
-    best_first = (DeliveryStatus.DELIVERED, DeliveryStatus.SENT, DeliveryStatus.BOUNCED, DeliveryStatus.FAILED)
-    return next((status.value for status in best_first if status in known), DeliveryStatus.EXPIRED.value)
+    best = next(status for status in _BEST_FIRST if status in known)
+    return "sending" if DeliveryStatus.STANDBY in known and best not in _REACHED else best.value

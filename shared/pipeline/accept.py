@@ -4,18 +4,14 @@ Takes a validated request model, gives a Notification. The next stage (submit, s
 """
 
 from datetime import datetime
-from typing import NoReturn
 
 import orjson
 
-from shared.channels import CHANNELS
 from shared.contracts.http_api import MAX_DATA_BYTES, MAX_SCHEDULE_AHEAD, SubmitNotification
-from shared.domain.channel import AddressProblem, Channel
-from shared.domain.content import Content
-from shared.domain.errors import DestinationRefused, FieldError, InvalidSubmission
+from shared.domain.errors import FieldError, InvalidSubmission
 from shared.domain.identifiers import PartitionKey, TrackingId
-from shared.domain.notification import Category, Delivery, Notification, TemplateRef
-from shared.domain.status import DeliveryStatus
+from shared.domain.notification import Category, Notification, TemplateRef
+from shared.pipeline.plan_delivery import Asked, fallback_of, plan_deliveries
 from shared.pipeline.services import Services
 from shared.ports import Caller, TemplateVersion
 
@@ -28,7 +24,8 @@ async def resolve_template(request: SubmitNotification, caller: Caller, services
     found = await services.templates.find(caller.tenant_id, asked.id, asked.version)
     if found is None:
         pointer = "/template/id" if asked.version is None else "/template/version"
-        _refuse(FieldError(pointer, f"there is no published template {asked.id} {asked.version or ''}".rstrip()))
+        missing = f"there is no published template {asked.id} {asked.version or ''}".rstrip()
+        raise InvalidSubmission([FieldError(pointer, missing)])
     return found
 
 
@@ -47,16 +44,9 @@ def plan_notification(
 ) -> Notification:
     """The notification the request asks for. Raises InvalidSubmission with every problem found."""
     errors = _schedule_errors(request, now) + _data_errors(request, template)
-    deliveries: dict[str, Delivery] = {}
     send_at = request.send_at if request.send_at and request.send_at > now else None
-    for index, name in enumerate(request.channels):
-        if name in request.channels[:index]:
-            errors.append(FieldError(f"/channels/{index}", f"names {name} again"))
-            continue
-        try:
-            deliveries[name] = _delivery(CHANNELS[name], index, request, template, services, send_at or now)
-        except InvalidSubmission as problem:
-            errors.extend(problem.errors)
+    locale = _locale(request, template) if template else ""
+    deliveries = plan_deliveries(Asked(request, template, locale, send_at or now, services), errors)
     if errors:
         raise InvalidSubmission(errors)
     return Notification(
@@ -68,7 +58,7 @@ def plan_notification(
         category=request.category or Category(template.category if template else Category.TRANSACTIONAL),
         deliveries=deliveries,
         customer_id=request.recipient.customer_id,
-        template=TemplateRef(template.id, template.version, _locale(request, template)) if template else None,
+        template=TemplateRef(template.id, template.version, locale) if template else None,
         data=request.data,
         reference=request.reference,
         correlation_id=request.correlation_id,
@@ -78,51 +68,8 @@ def plan_notification(
         expires_at=request.expires_at,
         metadata=request.metadata,
         awaited=awaited,
+        fallback=fallback_of(request),
     )
-
-
-def _delivery(  # noqa: PLR0917 - one place, every fact
-    channel: Channel,
-    index: int,
-    request: SubmitNotification,
-    template: TemplateVersion | None,
-    services: Services,
-    starts_at: datetime,
-) -> Delivery:
-    if channel.name not in services.providers:
-        _refuse(FieldError(f"/channels/{index}", f"channel {channel.name} is not enabled"))
-    try:
-        address = channel.address(request.recipient.to_domain())
-        if address.destination is not None:
-            services.check_destination(address.destination)
-    except AddressProblem as problem:
-        _refuse(FieldError(problem.pointer, problem.detail))
-    except DestinationRefused as problem:
-        _refuse(FieldError(channel.pointer, str(problem)))
-    return Delivery(
-        channel=channel.name,
-        status=DeliveryStatus.QUEUED if starts_at <= services.clock.now() else DeliveryStatus.SCHEDULED,
-        address=address,
-        content=_content(channel, index, request, template),
-        wake_at=starts_at + services.patience.publish,
-        due_at=request.send_at,
-    )
-
-
-def _content(
-    channel: Channel, index: int, request: SubmitNotification, template: TemplateVersion | None
-) -> Content | None:
-    if template is not None:
-        parts = template.parts[_locale(request, template)]
-        if any(part not in parts for part in channel.required_parts):
-            _refuse(FieldError(f"/channels/{index}", f"template {template.id} has no {channel.name} part"))
-        return None
-    content = request.content.for_channel(channel.name) if request.content else None
-    if content is None:
-        _refuse(FieldError(f"/content/{channel.name}", f"is required for channel {channel.name}"))
-    if reason := channel.refuses(content):
-        _refuse(FieldError(f"/content/{channel.name}", reason))
-    return content
 
 
 def _locale(request: SubmitNotification, template: TemplateVersion) -> str:
@@ -155,7 +102,3 @@ def _schedule_errors(request: SubmitNotification, now: datetime) -> list[FieldEr
     if request.expires_at and request.expires_at <= max(now, request.send_at or now):
         errors.append(FieldError("/expiresAt", "is before the notification could be sent"))
     return errors
-
-
-def _refuse(error: FieldError) -> NoReturn:
-    raise InvalidSubmission([error])

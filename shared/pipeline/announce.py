@@ -18,8 +18,15 @@ async def publish_eagerly(notifications: Sequence[Notification], services: Servi
 
     Never raises and never takes longer than the patience for it: accepting doesn't depend on the broker.
     """
+    await publish_or_leave(list(chunks_of(notifications)), services)
+
+
+async def publish_or_leave(chunks: Sequence[Chunk], services: Services) -> None:
+    """The chunks, whose deliveries all have a wake-up time, are on the bus or left for the sweeper. Never raises."""
+    if not chunks:
+        return
     now = services.clock.now()
-    messages = [submitted_message(chunk, now) for chunk in chunks_of(notifications)]
+    messages = [submitted_message(chunk, now) for chunk in chunks]
     try:
         async with asyncio.timeout(services.patience.eager_publish.total_seconds()):
             await services.publisher.publish(SUBMITTED, messages)

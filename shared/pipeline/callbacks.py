@@ -73,11 +73,11 @@ def _due(notification: Notification, endpoint: CallbackEndpoint) -> Iterator[Cal
         return
     seen: set[str] = set()
     for entry in notification.history:
-        status = outward(entry.status)
-        key = _record_key(entry.channel, status, endpoint.id)
-        if not is_outcome(entry.status) or status not in endpoint.statuses or key in notification.callbacks:
+        status = outward(entry.status, entry.reason)
+        if status is None or not is_outcome(entry.status) or status not in endpoint.statuses:
             continue
-        if key not in seen:
+        key = _record_key(entry.channel, status, endpoint.id)
+        if key not in notification.callbacks and key not in seen:
             seen.add(key)
             yield CallbackItem(
                 tracking_id=notification.tracking_id,

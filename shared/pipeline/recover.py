@@ -2,8 +2,9 @@
 
 Every delivery without an outcome carries a wake-up time. When it has passed, the sweeper looks at where the delivery
 stands: never published → publish; planned retry forgotten → publish; claim holder dead → in doubt; in doubt for too
-long → what its provider knows (in_doubt.py), else the category's policy. Each move is a conditional patch on what the
-sweeper saw, so any number of sweepers may run at once.
+long → what its provider knows (in_doubt.py), else the category's policy; a fallback channel on standby → whether it is
+its turn (fallback.py). Each move is a conditional patch on what the sweeper saw, so any number of sweepers may run at
+once.
 """
 
 import logging
@@ -14,14 +15,16 @@ from datetime import datetime, timedelta
 
 from shared.channels import CHANNELS
 from shared.domain.chunk import MAX_CHUNK_DELIVERIES, Chunk, ChunkItem
+from shared.domain.fallback import DROPPED_IN_DOUBT, is_confirmed
 from shared.domain.identifiers import PartitionKey
 from shared.domain.look_up import Finding, GivenUp, NotTaken, Taken
 from shared.domain.notification import Category, Delivery, Lane, Notification
 from shared.domain.outcome import Nudge
 from shared.domain.routing import is_used_up
-from shared.domain.status import DeliveryStatus
+from shared.domain.status import WITHDRAWABLE, DeliveryStatus
 from shared.domain.targets import PARTLY_SENT, any_taken
 from shared.domain.verdict import EXHAUSTED
+from shared.pipeline import fallback
 from shared.pipeline.announce import publish_chunks
 from shared.pipeline.dead_letters import dead_letter
 from shared.pipeline.in_doubt import Findings, find_in_doubt
@@ -53,8 +56,9 @@ async def sweep(services: Services) -> int:
     for _ in range(MAX_ROUNDS):
         overdue = await services.notifications.overdue(services.clock.now(), SWEEP_LIMIT)
         findings = await find_in_doubt(overdue, services)
+        made = await fallback.move_on(overdue, services)
         moves = [move for notification in overdue for move in _moves(notification, findings, services)]
-        made = await _make(moves, services)
+        made += await _make(moves, services)
         moved += made
         if len(overdue) < SWEEP_LIMIT or made == 0:
             break
@@ -68,8 +72,21 @@ def _moves(notification: Notification, findings: Findings, services: Services) -
     return [
         _move(notification, delivery, findings.get((notification.tracking_id, delivery.channel)), now, services)
         for delivery in notification.deliveries.values()
-        if delivery.wake_at and delivery.wake_at <= now
+        if delivery.wake_at and delivery.wake_at <= now and not _is_decided_against(notification, delivery)
     ]
+
+
+def _is_decided_against(notification: Notification, delivery: Delivery) -> bool:
+    """Whether fallback.py looks after the delivery instead: it stands by, or is not to be sent any more."""
+    is_not_wanted = notification.cancelled_at is not None or is_confirmed(notification)
+    return delivery.status is DeliveryStatus.STANDBY or (is_not_wanted and delivery.status in WITHDRAWABLE)
+
+
+def _may_resend(notification: Notification, finding: Finding | None) -> bool:
+    """Whether an attempt that may have reached the provider, or certainly did not, is made again."""
+    if notification.cancelled_at or is_confirmed(notification):
+        return False
+    return isinstance(finding, NotTaken) or RESEND_WHEN_IN_DOUBT[notification.category]
 
 
 def _move(
@@ -87,8 +104,8 @@ def _move(
         status, reason = DeliveryStatus.SENT, "found_at_provider"
     elif isinstance(finding, GivenUp):
         status, reason = DeliveryStatus.FAILED, finding.reason
-    elif not isinstance(finding, NotTaken) and not RESEND_WHEN_IN_DOUBT[notification.category]:
-        status, reason = DeliveryStatus.FAILED, "dropped_in_doubt"
+    elif not _may_resend(notification, finding):
+        status, reason = DeliveryStatus.FAILED, "not_taken" if isinstance(finding, NotTaken) else DROPPED_IN_DOUBT
     elif _is_used_up(delivery, services):
         status, reason = DeliveryStatus.FAILED, EXHAUSTED
     else:

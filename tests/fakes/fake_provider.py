@@ -1,7 +1,7 @@
 """A provider that does as it is told, and keeps a ledger of every attempt that reached it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from shared.domain.capabilities import ANYTHING
@@ -28,6 +28,7 @@ class FakeProvider:
         self.accepted: list[OutboundMessage] = []
         self.in_doubt: set[str] = set()
         self.cancelled: list[str] = []
+        self.witness: Callable[[OutboundMessage], None] = lambda _: None  # sees the world at each call
 
     @property
     def attempt_ids(self) -> list[str]:
@@ -50,6 +51,7 @@ class FakeProvider:
 
     def _receive(self, message: OutboundMessage) -> Answer:
         self.ledger.append(message)
+        self.witness(message)
         answer = self.script.pop(0) if self.script else self.otherwise
         if isinstance(answer, Accepted):
             self.accepted.append(message)

@@ -124,7 +124,7 @@ async def _forget_leases(ground: Ground) -> int:
 
 async def _has_replayed(ground: Ground) -> bool:
     """The host that started since has been through the feed: its function ran, and every lease has a token again."""
-    if not (await ground.service.function("fire_callbacks"))["invocations"]:
+    if not (await ground.service.function("follow_changes"))["invocations"]:
         return False
     async with CosmosClient(ground.service.store_url, ground.service.keys["COSMOS_KEY"]) as client:
         leases = client.get_database_client("cns").get_container_client("leases")

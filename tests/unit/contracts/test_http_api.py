@@ -12,6 +12,7 @@ from shared.contracts.http_api import MAX_METADATA_ENTRIES, SubmitNotification
 from tests.fakes.world import a_body
 
 SECRET = "geheim-4711"
+ROUTING = {"strategy": "fallback", "order": ["email", "sms"]}
 
 
 def _without(name: str) -> dict[str, Any]:
@@ -26,13 +27,29 @@ def _recipient(**parts: Any) -> dict[str, Any]:
     return a_body(recipient=parts)
 
 
+def _routing(**parts: Any) -> dict[str, Any]:
+    return a_body(channels=None, routing=ROUTING | parts)
+
+
 MALFORMED: list[tuple[str, Any, str]] = [
     ("no body", None, ""),
     ("a list", [], ""),
     ("a text", "x", ""),
     ("no recipient", _without("recipient"), "/recipient"),
     ("recipient is a text", a_body(recipient="ada"), "/recipient"),
-    ("no channels", _without("channels"), "/channels"),
+    ("neither channels nor routing", _without("channels"), ""),
+    ("both channels and routing", a_body(routing=ROUTING), ""),
+    ("an unknown strategy", _routing(strategy="race"), "/routing/strategy"),
+    ("no strategy", a_body(channels=None, routing={"order": ["email", "sms"]}), "/routing/strategy"),
+    ("no order", a_body(channels=None, routing={"strategy": "fallback"}), "/routing/order"),
+    ("nothing to fall back to", _routing(order=["email"]), "/routing/order"),
+    ("an endless order", _routing(order=["email"] * 9), "/routing/order"),
+    ("an unknown channel in turn", _routing(order=["email", "pigeon"]), "/routing/order/1"),
+    ("no time at all", _routing(deadlineSeconds=0), "/routing/deadlineSeconds"),
+    ("more than a day", _routing(deadlineSeconds=86_401), "/routing/deadlineSeconds"),
+    ("a time that is a text", _routing(deadlineSeconds="60"), "/routing/deadlineSeconds"),
+    ("half a second", _routing(deadlineSeconds=0.5), "/routing/deadlineSeconds"),
+    ("a misspelt deadline", _routing(deadline=60), "/routing/deadline"),
     ("channels is a text", a_body(channels="email"), "/channels"),
     ("no channel", a_body(channels=[]), "/channels"),
     ("too many channels", a_body(channels=["email"] * 9), "/channels"),

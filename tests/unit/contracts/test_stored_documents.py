@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -16,6 +16,7 @@ from shared.domain.notification import (
     Attempt,
     Category,
     Delivery,
+    Fallback,
     HistoryEntry,
     Lane,
     Notification,
@@ -72,6 +73,8 @@ def _delivery(channel: str) -> st.SearchStrategy[Delivery]:
         content=st.none() | contents,
         attempt=st.integers(0, 50),
         due_at=st.none() | instants,
+        deadline_at=st.none() | instants,
+        reason=maybe,
         attempts=st.lists(attempts, max_size=2).map(tuple),
     )
 
@@ -103,6 +106,12 @@ notifications = st.builds(
     metadata=st.dictionaries(words, words, max_size=3),
     awaited=st.booleans(),
     history=st.lists(entries, max_size=3).map(tuple),
+    fallback=st.none()
+    | st.builds(
+        Fallback,
+        st.lists(words, max_size=3).map(tuple),
+        st.none() | st.integers(1, 86_400).map(lambda seconds: timedelta(seconds=seconds)),
+    ),
 )
 records = st.builds(
     KeyRecord,
@@ -128,6 +137,26 @@ def test_every_channels_address_and_content_are_tried_here() -> None:
 @given(notification=notifications)
 def test_a_notification_comes_back_as_it_was_stored(notification: Notification) -> None:
     assert notification_of(_through_the_store(notification_document(notification))) == notification
+
+
+def test_a_document_from_before_fallbacks_is_read_as_one_without() -> None:
+    notification = notification_of(
+        {
+            "id": "01M86PTPG0FM4ZR32P5GKMSV2T",
+            "tenantId": "shop",
+            "partitionKey": "shop:0001",
+            "createdAt": "2026-11-24T12:00:00.000Z",
+            "lane": "normal",
+            "category": "security",
+            "deliveries": {
+                "sms": {"status": "sent", "address": {"phone": "+4915112345678"}, "attempt": 1, "attempts": []}
+            },
+            "history": [],
+        }
+    )
+
+    assert (notification.fallback, notification.cancelled_at) == (None, None)
+    assert notification.deliveries["sms"].deadline_at is None
 
 
 @given(record=records)

@@ -4,6 +4,7 @@ import pytest
 
 from shared.domain.receipt import ReceiptKind
 from shared.domain.status import (
+    WITHDRAWABLE,
     WORKING,
     DeliveryStatus,
     advance,
@@ -21,6 +22,7 @@ ALLOWED_WORKING_MOVES = {
     (S.QUEUED, S.SENDING),
     (S.SCHEDULED, S.QUEUED),
     (S.SCHEDULED, S.SENDING),
+    (S.STANDBY, S.QUEUED),
     (S.SENDING, S.RETRYING),
     (S.SENDING, S.IN_DOUBT),
     (S.RETRYING, S.SENDING),
@@ -64,7 +66,15 @@ def test_working_moves_are_exactly_these(current: DeliveryStatus, event: Deliver
 
 
 @pytest.mark.parametrize(
-    ("earlier", "later"), [(S.SENT, S.DELIVERED), (S.DELIVERED, S.BOUNCED), (S.FAILED, S.DELIVERED), (S.SENT, S.FAILED)]
+    ("earlier", "later"),
+    [
+        (S.SENT, S.DELIVERED),
+        (S.DELIVERED, S.BOUNCED),
+        (S.FAILED, S.DELIVERED),
+        (S.SENT, S.FAILED),
+        (S.SUPPRESSED, S.DELIVERED),
+        (S.CANCELLED, S.SENT),
+    ],
 )
 def test_the_later_word_wins_whichever_comes_first(earlier: DeliveryStatus, later: DeliveryStatus) -> None:
     assert _after(S.SENDING, (earlier, later)) == _after(S.SENDING, (later, earlier)) == later
@@ -74,7 +84,7 @@ def test_the_later_word_wins_whichever_comes_first(earlier: DeliveryStatus, late
 def test_overtaken_is_what_the_event_moves(event: DeliveryStatus) -> None:
     overtaken = overtaken_by(event)
 
-    assert set(overtaken) >= WORKING
+    assert set(overtaken) >= (WITHDRAWABLE if event is S.CANCELLED else WORKING)
     assert event not in overtaken
     for status in DeliveryStatus:
         assert (status in overtaken) == (advance(status, event) is event and status is not event)
@@ -89,9 +99,42 @@ def test_engagement_is_no_status() -> None:
     assert {kind for kind in ReceiptKind if status_of_receipt(kind) is None} == engagement
 
 
+@pytest.mark.parametrize("current", [S.SENDING, S.IN_DOUBT])
+def test_what_may_be_with_the_provider_cant_be_cancelled(current: DeliveryStatus) -> None:
+    assert advance(current, S.CANCELLED) is current
+
+
+@pytest.mark.parametrize("current", sorted(WITHDRAWABLE))
+def test_what_nobody_is_sending_can_be_decided_against(current: DeliveryStatus) -> None:
+    assert advance(current, S.CANCELLED) is S.CANCELLED
+    assert advance(current, S.SUPPRESSED) is S.SUPPRESSED
+
+
 def test_outward_words_are_those_of_the_callback_contract() -> None:
-    assert {outward(status) for status in DeliveryStatus} == {"PENDING", "SENT", "DELIVERED", "FAILED", "BOUNCED"}
+    words = {outward(status, "opted_out") for status in DeliveryStatus}
+
+    assert words == {"PENDING", "SENT", "DELIVERED", "FAILED", "BOUNCED", "UNSUBSCRIBED"}
     assert all((outward(status) == "PENDING") == (status in WORKING) for status in DeliveryStatus)
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("not_needed", None),
+        ("earlier_in_doubt", None),
+        ("shadow_mode", None),
+        ("opted_out", "UNSUBSCRIBED"),
+        ("deadline_passed", "FAILED"),
+        ("frequency_cap", "FAILED"),
+        (None, "FAILED"),
+    ],
+)
+def test_a_suppression_is_told_by_its_reason(reason: str | None, word: str | None) -> None:
+    assert outward(S.SUPPRESSED, reason) == word
+
+
+def test_what_was_cancelled_counts_as_failed_outside() -> None:
+    assert outward(S.CANCELLED, "cancelled") == "FAILED"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +149,15 @@ def test_outward_words_are_those_of_the_callback_contract() -> None:
         ([S.BOUNCED, S.FAILED], "bounced"),
         ([S.FAILED, S.EXPIRED], "failed"),
         ([S.EXPIRED], "expired"),
+        ([S.QUEUED, S.STANDBY], "accepted"),
+        ([S.SENDING, S.STANDBY], "sending"),
+        ([S.FAILED, S.STANDBY], "sending"),
+        ([S.SENT, S.STANDBY], "sent"),
+        ([S.DELIVERED, S.SUPPRESSED], "delivered"),
+        ([S.FAILED, S.SUPPRESSED], "failed"),
+        ([S.CANCELLED, S.SUPPRESSED], "cancelled"),
+        ([S.CANCELLED, S.SENT], "sent"),
+        ([S.SUPPRESSED], "suppressed"),
     ],
 )
 def test_a_notification_is_as_far_as_its_best_delivery(statuses: list[DeliveryStatus], word: str) -> None:

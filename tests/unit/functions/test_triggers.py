@@ -9,6 +9,7 @@ import pytest
 from functions import (
     callback_endpoints,
     callbacks,
+    changes,
     health,
     notifications,
     orchestrations,
@@ -194,7 +195,7 @@ async def test_the_change_feed_fires_callbacks_that_are_then_posted(world: World
     await _function("deliver_email_normal")(Message(message))
 
     documents = func.DocumentList([func.Document.from_dict(document) for document in world.documents.values()])
-    await trigger(callbacks.fire_callbacks)(documents)
+    await trigger(changes.follow_changes)(documents, "{}")
     [batch] = world.publisher.take(CALLBACKS)
     await trigger(callbacks.send_callbacks)(Message(batch))
 

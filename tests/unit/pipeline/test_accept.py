@@ -8,13 +8,16 @@ import pytest
 from shared.channels import CHANNELS
 from shared.contracts.http_api import MAX_DATA_BYTES, SubmitNotification
 from shared.domain.errors import InvalidSubmission
+from shared.domain.fallback import LOOK_AGAIN
 from shared.domain.identifiers import new_tracking_id, partition_key
-from shared.domain.notification import Category, Lane, Notification, TemplateRef
+from shared.domain.notification import Category, Fallback, Lane, Notification, TemplateRef
 from shared.domain.status import DeliveryStatus
 from shared.pipeline.accept import plan_notification, resolve_template
+from tests.fakes.channels_in_turn import in_turn
 from tests.fakes.clock import START
 from tests.fakes.world import CALLER, TENANT, World, a_body
 
+S = DeliveryStatus
 ORDER = {"template": {"id": "order-confirmation"}, "content": None}
 
 
@@ -207,3 +210,53 @@ async def test_a_template_without_a_part_for_a_channel_does_not_serve_it() -> No
         )
 
     assert [error.pointer for error in refused.value.errors] == ["/channels/1"]
+
+
+async def test_channels_in_turn_the_first_is_queued_and_the_others_stand_by() -> None:
+    notification = await _plan(**in_turn("push", "sms", "email", deadline=60))
+
+    assert notification.fallback == Fallback(("push", "sms", "email"), timedelta(seconds=60))
+    assert [each.status for each in notification.deliveries.values()] == [S.QUEUED, S.STANDBY, S.STANDBY]
+    assert [each.deadline_at for each in notification.deliveries.values()] == [
+        None,
+        START + timedelta(seconds=60),
+        None,
+    ]
+
+
+async def test_what_stands_by_is_looked_at_when_its_turn_may_come() -> None:
+    with_deadline = await _plan(**in_turn("push", "sms", "email", deadline=60))
+    without = await _plan(**in_turn("push", "sms", "email"))
+
+    assert [each.wake_at - START for each in with_deadline.deliveries.values() if each.wake_at] == [
+        timedelta(seconds=60), timedelta(seconds=60), timedelta(seconds=120),
+    ]  # fmt: skip
+    assert [each.wake_at - START for each in without.deliveries.values() if each.wake_at] == [
+        timedelta(seconds=60), LOOK_AGAIN, 2 * LOOK_AGAIN,
+    ]  # fmt: skip
+
+
+async def test_a_deadline_counts_from_the_time_it_is_to_be_sent() -> None:
+    notification = await _plan(**in_turn("push", "sms", deadline=60, sendAt="2026-11-24T13:00:00Z"))
+
+    assert notification.deliveries["push"].status is S.SCHEDULED
+    assert notification.deliveries["sms"].status is S.STANDBY
+    assert notification.deliveries["sms"].deadline_at == START + timedelta(hours=1, seconds=60)
+
+
+async def test_what_is_wrong_with_a_channel_in_turn_is_named_where_it_stands() -> None:
+    recipient = {"deviceTokens": [{"platform": "fcm", "token": "t"}]}
+
+    assert await _pointers(**in_turn("push", "sms", "push")) == ["/routing/order/2"]
+    assert await _pointers(**in_turn("push", "sms", recipient=recipient)) == ["/recipient/phone"]
+    assert await _pointers(**in_turn("push", "sms", content={"push": {"title": "t", "body": "b"}})) == ["/content/sms"]
+
+
+async def test_a_channel_in_turn_that_is_not_enabled_is_refused() -> None:
+    world = World()
+    world.with_(providers={"push": world.services.providers["push"]})
+
+    with pytest.raises(InvalidSubmission) as refused:
+        await _plan(world, **in_turn("push", "sms"))
+
+    assert [error.pointer for error in refused.value.errors] == ["/routing/order/1"]
