@@ -2,8 +2,10 @@
 
 from shared.channels.email import EMAIL
 from shared.channels.push import PUSH
+from shared.channels.slack import SLACK
 from shared.channels.sms import SMS
 from shared.channels.webhook import WEBHOOK
+from shared.channels.whatsapp import WHATSAPP
 
 CHANNELS = {
     channel.name: channel
@@ -12,5 +14,7 @@ CHANNELS = {
         SMS,
         PUSH,
         WEBHOOK,
+        SLACK,
+        WHATSAPP,
     )
 }

@@ -24,10 +24,11 @@ class SmsContentModel(Inbound):
         return SmsContent(self.text)
 
 
-def _address(recipient: Recipient) -> PhoneNumber:
+def phone_number(recipient: Recipient, channel: str) -> PhoneNumber:
+    """The telephone number that ``channel`` reaches the recipient at. Raises AddressProblem."""
     number = recipient.written.get("phone")
     if number is None:
-        raise AddressProblem("/recipient/phone", "is required for channel sms")
+        raise AddressProblem("/recipient/phone", f"is required for channel {channel}")
     if not _E164.fullmatch(number):
         raise AddressProblem("/recipient/phone", "is not an E.164 number such as +4915112345678")
     return PhoneNumber(number)
@@ -43,13 +44,14 @@ def _refuses(content: Content) -> str | None:
     return None
 
 
+PHONE = Annotated[str, plain(32)]
 SMS = Channel(
     name="sms",
     max_attempts=5,
     parts=("sms.txt",),
     required_parts=("sms.txt",),
-    recipient={"phone": Annotated[str, plain(32)]},
-    address=_address,
+    recipient={"phone": PHONE},
+    address=lambda recipient: phone_number(recipient, "sms"),
     restore_address=PhoneNumber.restored,
     literal=SmsContentModel,
     from_literal=SmsContentModel.to_content,

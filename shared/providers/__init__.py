@@ -6,7 +6,18 @@ See docs/adding-a-provider.md and docs/providers.md.
 from collections.abc import Callable, Mapping
 
 from shared.ports import HttpClient, Provider
-from shared.providers import acs_email, acs_sms, fcm, notification_hubs, sendgrid, smtp, twilio, webhook
+from shared.providers import (
+    acs_email,
+    acs_sms,
+    fcm,
+    notification_hubs,
+    sendgrid,
+    slack,
+    smtp,
+    twilio,
+    twilio_whatsapp,
+    webhook,
+)
 
 ProviderFactory = Callable[[Mapping[str, str], HttpClient, HttpClient], Provider | None]
 
@@ -19,6 +30,8 @@ PROVIDERS: tuple[ProviderFactory, ...] = (
     notification_hubs.from_settings,
     fcm.from_settings,
     webhook.from_settings,
+    slack.from_settings,
+    twilio_whatsapp.from_settings,
 )
 
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 # 18 ms to import and 38 µs a receipt, without the client; its comparison is not used, ours takes constant time.
@@ -30,7 +31,7 @@ from twilio.request_validator import RequestValidator, add_port, remove_port
 
 from shared.domain.address import PhoneNumber
 from shared.domain.capabilities import Capabilities
-from shared.domain.content import SmsContent
+from shared.domain.content import Content, SmsContent
 from shared.domain.errors import (
     FieldError,
     InDoubt,
@@ -62,7 +63,7 @@ CALL_TIMEOUT = timedelta(seconds=20)
 CAPABILITIES = Capabilities(max_text_characters=1600)
 LOOKED_AT = 5  # messages to a number, of which the newest counts
 CLOCK_DIFFERENCE = timedelta(minutes=2)
-RECEIPT_PATH = "/api/v1/receipts/twilio"
+RECEIPT_PATH = "/api/v1/receipts"
 
 # Error codes of the Messages resource, which say more than the status they come with.
 CODES: Mapping[int, Failure] = {
@@ -154,7 +155,7 @@ RECEIPT_CODES: Mapping[str, str] = {
     "30500": "carrier_unavailable",
 }
 
-_SERVICE = re.compile(r"MG[0-9a-f]{32}")
+SERVICE = re.compile(r"MG[0-9a-f]{32}")
 _logger = logging.getLogger(__name__)
 
 
@@ -183,7 +184,7 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
             base_url=base_url("TWILIO_BASE_URL", own["TWILIO_BASE_URL"]),
             account_sid=own["TWILIO_ACCOUNT_SID"],
             auth_token=own["TWILIO_AUTH_TOKEN"],
-            senders=senders_of("TWILIO_FROM_NUMBER", own["TWILIO_FROM_NUMBER"], _SERVICE),
+            senders=senders_of("TWILIO_FROM_NUMBER", own["TWILIO_FROM_NUMBER"], SERVICE),
             public_base_url=base_url("PUBLIC_BASE_URL", shared_setting(settings, "PUBLIC_BASE_URL")),
         ),
         http,
@@ -195,6 +196,9 @@ class Twilio:
 
     name = "twilio"
     channel = "sms"
+    scheme: ClassVar[str] = ""  # before a number, on channels other than SMS
+    codes: ClassVar[Mapping[int, Failure]] = CODES
+    receipt_codes: ClassVar[Mapping[str, str]] = RECEIPT_CODES
 
     def __init__(self, settings: TwilioSettings, http: HttpClient, now: Callable[[], datetime] = utc_now) -> None:
         self._url = f"{settings.base_url}/2010-04-01/Accounts/{quote(settings.account_sid, safe='')}/Messages.json"
@@ -227,26 +231,36 @@ class Twilio:
         return Accepted(sid if isinstance(sid, str) else None)
 
     def _form(self, message: OutboundMessage) -> bytes:
-        if not isinstance(message.address, PhoneNumber) or not isinstance(message.content, SmsContent):
+        if not isinstance(message.address, PhoneNumber):
             raise Rejected("wrong_channel")
+        said = self._said(message.content)
         sender = self._senders.sender_for(message.address.e164)
         if sender is None:
             raise error_of((Rejected, "country_not_enabled"))
-        callback = f"{self._public_base_url}{RECEIPT_PATH}?attempt_id={quote(message.attempt_id, safe='')}"
+        path = f"{RECEIPT_PATH}/{self.name}?attempt_id={quote(message.attempt_id, safe='')}"
         fields = (
-            ("To", message.address.e164),
-            ("MessagingServiceSid" if _SERVICE.fullmatch(sender) else "From", sender),
-            ("Body", message.content.text),
-            ("StatusCallback", callback),
+            ("To", self._on_channel(message.address)),
+            ("MessagingServiceSid", sender) if SERVICE.fullmatch(sender) else ("From", f"{self.scheme}{sender}"),
+            *said,
+            ("StatusCallback", f"{self._public_base_url}{path}"),
         )
         return urlencode(fields).encode()
 
+    def _on_channel(self, number: PhoneNumber) -> str:
+        return f"{self.scheme}{number.e164}"
+
+    def _said(self, content: Content) -> Sequence[tuple[str, str]]:
+        """The fields that say what is said. Raises Rejected for another channel's content."""
+        if not isinstance(content, SmsContent):
+            raise Rejected("wrong_channel")
+        return [("Body", content.text)]
+
     def _failure(self, answer: HttpAnswer) -> ProviderError:
         code = json_object(answer.body).get("code")
-        listed = CODES.get(code) if isinstance(code, int) else None
+        listed = self.codes.get(code) if isinstance(code, int) else None
         if listed is None:
             if code is not None:
-                _warn_of_unknown(str(code))
+                self._warn_of_unknown(str(code))
             return failure_of(self.name, STATUSES, answer, self._now())
         return error_of(listed, retry_after(answer.headers, self._now()))
 
@@ -257,7 +271,7 @@ class Twilio:
         """
         if not isinstance(attempt.address, PhoneNumber):
             return Unknown()
-        query = urlencode({"To": attempt.address.e164, "PageSize": LOOKED_AT})
+        query = urlencode({"To": self._on_channel(attempt.address), "PageSize": LOOKED_AT})
         answer = await self._http.get(f"{self._url}?{query}", headers=self._headers, timeout=CALL_TIMEOUT)
         if not is_success(answer):
             raise self._failure(answer)
@@ -299,17 +313,27 @@ class Twilio:
         if status is None:
             raise InvalidSubmission([FieldError("/MessageStatus", "missing")], status=400)
         if status not in MESSAGE_STATUSES:
-            _warn_of_unknown(status)
+            self._warn_of_unknown(status)
         return [
             Receipt(
                 attempt_id=attempt_id,
                 kind=MESSAGE_STATUSES.get(status, ReceiptKind.UNKNOWN),
                 occurred_at=self._now(),
                 raw_code=f"{status}:{code}" if code else status,
-                reason=_reason(code),
+                reason=self._reason(code),
                 provider_message_id=fields.get("MessageSid"),
             )
         ]
+
+    def _reason(self, code: str | None) -> str | None:
+        if not code or code == "0":
+            return None
+        if code not in self.receipt_codes:
+            self._warn_of_unknown(code)
+        return self.receipt_codes.get(code, f"twilio_{code}" if code.isdecimal() else None)
+
+    def _warn_of_unknown(self, code: str) -> None:
+        _logger.warning("provider sent an unknown code", extra={"provider": self.name, "code": code[:64]})
 
 
 def _moments(messages: object) -> list[datetime] | None:
@@ -324,15 +348,3 @@ def _moments(messages: object) -> list[datetime] | None:
 
 def _fields(body: bytes) -> dict[str, str]:
     return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
-
-
-def _reason(code: str | None) -> str | None:
-    if not code or code == "0":
-        return None
-    if code not in RECEIPT_CODES:
-        _warn_of_unknown(code)
-    return RECEIPT_CODES.get(code, f"twilio_{code}" if code.isdecimal() else None)
-
-
-def _warn_of_unknown(code: str) -> None:
-    _logger.warning("provider sent an unknown code", extra={"provider": Twilio.name, "code": code[:64]})

@@ -21,7 +21,11 @@ PROVIDERS = {
 # A vendor's name may stand in its file, in the line that registers it, and where it is another thing's name as well.
 MAY_NAME_ALL = {"shared/providers/__init__.py"}
 MAY_NAME = {
-    "twilio": {"shared/providers/sendgrid.py"},  # SendGrid is Twilio's: its documentation and its headers say so
+    "twilio": {
+        "shared/providers/sendgrid.py",  # SendGrid is Twilio's: its documentation and its headers say so
+        "shared/providers/twilio_whatsapp.py",
+    },
+    "slack": {"shared/channels/slack.py", "shared/channels/__init__.py"},  # also a channel
     "fcm": {  # also a platform: devices and payloads are FCM's, whoever carries them
         "shared/domain/address.py",
         "shared/channels/push.py",
