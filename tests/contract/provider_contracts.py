@@ -22,13 +22,13 @@ from shared.domain.receipt import ReceiptKind
 from shared.domain.webhook_signature import signed_headers
 from shared.ports import ReceiptRequest
 from shared.providers import fcm, notification_hubs, sendgrid, twilio, webhook
+from tests.contract.chat_contracts import CHAT_CONTRACTS, PUBLIC_BASE_URL, chat_settings
 from tests.contract.communication_contracts import COMMUNICATION_CONTRACTS, OPTIONAL, communication_settings
 from tests.contract.contract_shape import NOW, SAMPLES, Contract, ReceiptContract, message
 
 __all__ = ["CONTRACTS", "NOW", "OPTIONAL", "WITH_RECEIPTS", "build", "settings_for", "twilio_receipt"]
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PUBLIC_BASE_URL = "https://notify.example.com"
 RECEIPT_KEY = ec.generate_private_key(ec.SECP256R1())
 SERVICE_ACCOUNT_KEY = rsa.generate_private_key(65537, 2048)
 SERVICE_ACCOUNT = json.dumps(
@@ -69,6 +69,7 @@ def settings_for(base_url: str) -> dict[str, str]:
         "WEBHOOK_SIGNING_SECRET": SECRET,
         "PUBLIC_BASE_URL": PUBLIC_BASE_URL,
         **communication_settings(base_url),
+        **chat_settings(base_url),
     }
 
 
@@ -182,6 +183,7 @@ CONTRACTS = {
         delivered=True,
     ),
     **COMMUNICATION_CONTRACTS,
+    **CHAT_CONTRACTS,
 }
 WITH_RECEIPTS = [name for name, contract in CONTRACTS.items() if contract.receipts]
 

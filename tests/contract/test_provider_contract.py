@@ -12,12 +12,13 @@ import pytest
 from shared import providers
 from shared.adapters.guarded_destinations import GuardedClient
 from shared.adapters.http_client import AiohttpClient
-from shared.domain.address import WebhookUrl
 from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Transient
 from shared.ports import HttpAnswer, OutboundMessage, Provider
 from tests.contract.contract_shape import HURRY, Contract
 from tests.contract.provider_contracts import CONTRACTS, OPTIONAL, build, settings_for
 from tests.contract.wires import HttpWire, SmtpWire
+
+ONLY_ONE = {"WEBHOOK_SIGNING_SECRET": "webhook", "SLACK_ENABLED": "slack"}  # providers with one setting
 
 
 class Hurried:
@@ -47,9 +48,10 @@ class Stage:
 
 
 def staged(contract: Contract, base_url: str) -> OutboundMessage:
-    if isinstance(contract.message.address, WebhookUrl):
-        return replace(contract.message, address=WebhookUrl(f"{base_url}/hook"))
-    return contract.message
+    address = contract.message.address
+    if address.destination is None:
+        return contract.message
+    return replace(contract.message, address=replace(address, url=address.destination.format(base_url=base_url)))
 
 
 @contextlib.asynccontextmanager
@@ -258,9 +260,9 @@ def test_it_is_absent_without_settings(name):
 def test_a_missing_setting_is_named(setting):
     settings = {name: value for name, value in settings_for("http://127.0.0.1:9").items() if name != setting}
 
-    if setting == "WEBHOOK_SIGNING_SECRET":  # its only one: without it the provider is simply absent
+    if setting in ONLY_ONE:  # without it the provider is simply absent
         left = providers.configured_providers(settings, AiohttpClient(), AiohttpClient())
-        assert "webhook" not in {provider.name for provider in left}
+        assert ONLY_ONE[setting] not in {provider.name for provider in left}
         return
     with pytest.raises(ValueError, match=setting) as caught:
         providers.configured_providers(settings, AiohttpClient(), AiohttpClient())

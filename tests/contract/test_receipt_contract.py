@@ -38,7 +38,7 @@ def test_a_flipped_bit_of_the_body_is_a_forgery(name):
 
     for bit in range(0, len(request.body) * 8, 7):
         forged = flipped(request.body, bit)
-        if name == "twilio" and sorted(parse_qsl(forged.decode("latin-1"), keep_blank_values=True)) == sorted(
+        if name.startswith("twilio") and sorted(parse_qsl(forged.decode("latin-1"), keep_blank_values=True)) == sorted(
             parse_qsl(request.body.decode(), keep_blank_values=True)
         ):
             continue  # Twilio signs the fields, not their spelling: %2B and %2b are the same

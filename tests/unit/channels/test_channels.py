@@ -1,14 +1,18 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from shared.channels import CHANNELS
 from shared.channels.push import DeviceTokenModel, RegisteredDevices
+from shared.channels.slack import SlackContent, SlackContentModel, SlackHook
+from shared.channels.whatsapp import WhatsAppContent, WhatsAppContentModel
 from shared.domain.address import Devices, DeviceToken, EmailAddress, PhoneNumber
 from shared.domain.channel import AddressProblem, Recipient
 from shared.domain.content import EmailContent, PushContent, SmsContent, WebhookContent
 
 EMAIL, SMS, PUSH, WEBHOOK = (CHANNELS[name] for name in ("email", "sms", "push", "webhook"))
+SLACK, WHATSAPP = CHANNELS["slack"], CHANNELS["whatsapp"]
 
 
 @pytest.mark.parametrize(
@@ -140,3 +144,98 @@ def test_a_push_to_registered_devices_only_when_it_is_asked_for() -> None:
 def test_data_that_the_platforms_take_for_something_else_is_refused(name: str) -> None:
     assert name in str(PUSH.refuses(PushContent("t", "b", {"order": "1", name: "x"})))
     assert PUSH.refuses(PushContent("t", "b", {"order": "1", "my_from": "x"})) is None
+
+
+HOOK = "https://hooks.slack.com/services/T0AAA/B0BBB/x1y2z3"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        HOOK,
+        "https://hooks.slack-gov.com/services/T0/B0/x",
+        "http://127.0.0.1:7080/services/any",
+        "http://localhost:1/services/a",
+    ],
+)
+def test_an_incoming_webhook_is_an_address_that_must_be_checked(url: str) -> None:
+    address = SLACK.address(Recipient(written={"slack_webhook_url": url}))
+
+    assert address == SlackHook(url)
+    assert address.destination == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "hooks.slack.com/services/T/B/x", "http://hooks.slack.com/services/T/B/x", "https://hooks.slack.com/",
+        HOOK + "?a=b", "https://hooks.slack.com/workflows/T/A/1", "https://hooks.slack.com.evil.example/services/T",
+        "https://u@hooks.slack.com/services/T", "https://hooks.slack.com:443/services/T", HOOK + "\n",
+        "https://evil.example/hooks.slack.com/services/T", "https://hooks.slack.com/services/../x",
+        "https://127.0.0.2:1/services/x", "http://127.0.0.1/services/x", "http://127.0.0.1:7080/webhooks/x",
+        "https://10.0.0.1:1/services/x",
+    ],
+)  # fmt: skip
+def test_any_other_url_is_refused(url: str) -> None:
+    with pytest.raises(AddressProblem) as refused:
+        SLACK.address(Recipient(written={"slack_webhook_url": url}))
+
+    assert refused.value.pointer == SLACK.pointer == "/recipient/slackWebhookUrl"
+
+
+def test_values_in_a_slack_template_can_not_call_a_channel_or_disguise_a_link() -> None:
+    content = SLACK.compose({"slack.txt": " *Order* <!channel> <https://evil.example|shop> & more\n"}, "id", {})
+
+    assert content == SlackContent("*Order* &lt;!channel&gt; &lt;https://evil.example|shop&gt; &amp; more")
+
+
+def test_a_literal_slack_message_is_the_consumers_own() -> None:
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "<https://a.example|a>"}}]
+
+    content = SlackContentModel(text="<https://a.example|a>", blocks=blocks).to_content()
+
+    assert (content.text, content.blocks) == ("<https://a.example|a>", tuple(blocks))
+    assert SLACK.restore_content(json.loads(json.dumps(content.stored()))) == content
+
+
+def test_whatsapp_reaches_the_telephone_number_that_sms_does() -> None:
+    assert WHATSAPP.address(Recipient(written={"phone": "+4915112345678"})) == PhoneNumber("+4915112345678")
+    with pytest.raises(AddressProblem, match="channel whatsapp"):
+        WHATSAPP.address(Recipient())
+
+
+SID = "HX" + "0a" * 16
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {}, {"text": ""}, {"text": "x" * 1601}, {"text": "a", "contentSid": SID}, {"contentSid": "HX12"},
+        {"text": "a", "contentVariables": {"1": "x"}}, {"contentSid": SID, "contentVariables": {"1": "a\nb"}},
+        {"contentSid": SID, "contentVariables": {"a b": "x"}},
+        {"contentSid": SID, "contentVariables": {str(n): "x" for n in range(51)}},
+    ],
+)  # fmt: skip
+def test_a_whatsapp_message_is_a_text_or_an_approved_template(written: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        WhatsAppContentModel.model_validate(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "content"),
+    [
+        ({"text": "Hi"}, WhatsAppContent("Hi")),
+        ({"contentSid": SID, "contentVariables": {"1": "Ada"}}, WhatsAppContent(None, SID, {"1": "Ada"})),
+        ({"contentSid": SID}, WhatsAppContent(None, SID)),
+    ],
+)
+def test_whatsapp_messages_keep_what_they_say(written: dict[str, object], content: WhatsAppContent) -> None:
+    assert WhatsAppContentModel.model_validate(written).to_content() == content
+    assert WHATSAPP.restore_content(json.loads(json.dumps(content.stored()))) == content
+
+
+def test_chat_messages_that_are_too_long_are_refused() -> None:
+    assert WHATSAPP.refuses(WHATSAPP.compose({"whatsapp.txt": "x" * 1601}, "id", {})) is not None
+    assert WHATSAPP.refuses(WHATSAPP.compose({"whatsapp.txt": " " + "x" * 1600}, "id", {})) is None
+    assert SLACK.refuses(SlackContent("x" * 40_001)) is not None
+    assert SLACK.refuses(SlackContent("x" * 40_000)) is None

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from shared.channels import CHANNELS
 from shared.channels.push import RegisteredDevices
+from shared.channels.slack import SlackContent, SlackHook
+from shared.channels.whatsapp import WhatsAppContent
 from shared.contracts.stored_documents import key_document, key_record_of, notification_document, notification_of, stamp
 from shared.domain.address import Devices, DeviceToken, EmailAddress, PhoneNumber, UnreadAddress, WebhookUrl
 from shared.domain.content import EmailContent, PushContent, SmsContent, UnreadContent, WebhookContent
@@ -42,6 +44,17 @@ KINDS = {
         st.builds(PushContent, words, words, st.dictionaries(words, words, max_size=3), maybe),
     ),
     "webhook": (st.builds(WebhookUrl, words), st.builds(WebhookContent, words)),
+    "slack": (
+        st.builds(SlackHook, words),
+        st.builds(
+            SlackContent, words, st.lists(st.dictionaries(words, json_values, max_size=2), max_size=2).map(tuple)
+        ),
+    ),
+    "whatsapp": (
+        st.builds(PhoneNumber, words),
+        st.builds(WhatsAppContent, words)
+        | st.builds(WhatsAppContent, st.none(), words, st.dictionaries(words, words, max_size=3)),
+    ),
     "pigeon": (  # which another version of the service has
         st.builds(UnreadAddress, st.dictionaries(words, json_values, max_size=3)),
         st.builds(UnreadContent, st.dictionaries(words, json_values, max_size=3)),

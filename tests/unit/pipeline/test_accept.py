@@ -82,6 +82,7 @@ async def test_each_channel_asked_for_becomes_a_delivery() -> None:
         "phone": "+4915112345678",
         "deviceTokens": [{"platform": "fcm", "token": "t"}],
         "webhookUrl": "https://ada.example/hook",
+        "slackWebhookUrl": "https://hooks.slack.com/services/T0/B0/x",
     }
     notification = await _plan(recipient=recipient, channels=list(CHANNELS), data=await _order_data(), **ORDER)
 
@@ -96,7 +97,7 @@ async def test_the_template_is_pinned_with_the_nearest_locale_it_has(asked: str 
 
     notification = await _plan(template=template, content=None, data=await _order_data())
 
-    assert notification.template == TemplateRef("order-confirmation", "1.0.0", pinned)
+    assert notification.template == TemplateRef("order-confirmation", "1.1.0", pinned)
 
 
 async def test_the_category_is_the_requests_or_the_templates_or_transactional() -> None:

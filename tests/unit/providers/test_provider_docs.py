@@ -13,8 +13,10 @@ from shared.providers import (
     notification_hubs,
     push_acknowledgement,
     sendgrid,
+    slack,
     smtp,
     twilio,
+    twilio_whatsapp,
     webhook,
 )
 from tests.contract.provider_contracts import CONTRACTS, build
@@ -28,6 +30,8 @@ FAILURES = {
     "acs_sms": [acs_sms.ITEM_STATUSES, acs_sms.STATUSES],
     "notification_hubs": [notification_hubs.STATUSES],
     "fcm": [{f"`{code}`": failure for code, failure in fcm.CODES.items()}, fcm.STATUSES],
+    "slack": [{f"`{word}`": failure for word, failure in slack.WORDS.items()}, slack.STATUSES],
+    "twilio_whatsapp": [twilio_whatsapp.CODES],
     "Tokens of Google": [google_access_token.STATUSES],
 }
 KINDS = {
