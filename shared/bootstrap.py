@@ -29,9 +29,9 @@ from shared.adapters.secret_box import SecretBox
 from shared.adapters.service_bus_publisher import ServiceBusPublisher
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.capabilities import capabilities_of
+from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.provider_health import ProviderHealth
-from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.services import Services
 from shared.ports import Provider, ReceiptSource
 from shared.providers import configured_providers
@@ -98,7 +98,7 @@ def build_services(settings: Settings) -> Services:
         callback_client=guarded,
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
         bucket_secret=settings.bucket_secret,
-        limits=ProviderLimits(leases, _call_limits(providers, settings)),
+        limits=CallLimits(leases, _call_limits(providers, settings)),
         prices=read_prices(settings.price_file),
         patience=settings.patience,
         lanes=Lanes(CosmosLaneBoard(database), leases, settings.admission, database.meter),

@@ -85,8 +85,8 @@ DEFECTS = (
     Defect(
         "each worker has the limit to itself",
         "shared/adapters/cosmos_limits.py",
-        '        document = f"clock-{shard}"\n',
-        "        document = f\"clock-{shard}-{__import__('os').getpid()}\"\n",
+        '    return f"clock-{shard}"\n',
+        "    return f\"clock-{shard}-{__import__('os').getpid()}\"\n",
         "provider-limit",
         ("calls within a second",),
     ),

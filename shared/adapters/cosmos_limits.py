@@ -1,11 +1,13 @@
-"""The clocks of provider accounts in Cosmos DB (container ``rate-limits``), and the time they go by.
+"""The clocks of limited accounts in Cosmos DB (container ``rate-limits``), and the time they go by.
 
 A lease is one patch: the clock is moved on where it is ahead of now, or set from now where it has fallen behind. Either
-is conditional and done inside the store, so any number of workers may lease at once and nothing is read first.
+is conditional and done inside the store, so any number of workers may lease at once and nothing is read first. A queue
+is a clock of the same kind that nobody leases from: it says when the work that was sent to wait will have had its turn.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from azure.cosmos.aio import ContainerProxy
@@ -13,39 +15,56 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.adapters import cosmos_queries
 from shared.adapters.cosmos_client import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
+from shared.domain.errors import StoreUnavailable
 
 CONTAINER = "rate-limits"
 _SET_CLOCK_EVERY_SECONDS = 30.0  # a machine's monotonic clock drifts by less than a millisecond in that time
 _READINGS = 3
+_MORE_READINGS = 5  # as long as the quickest was slower than this, which a busy process needs when it starts
+_QUICK_SECONDS = 0.02
+_LARGEST_ERROR_SECONDS = 0.015  # what is more uncertain than that is not paid for with calls that may never start
 _MS = 1000.0
+_RACES = 5
 
 
 class CosmosLeases:
-    """LeaseStore over Cosmos DB."""
+    """TurnStore over Cosmos DB."""
 
-    def __init__(self, database: CosmosDatabase) -> None:
+    def __init__(self, database: CosmosDatabase, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._monotonic = monotonic
         self._offset = 0.0
+        self._error = 0.0
         self._set_at = float("-inf")
         self._setting = asyncio.Lock()
 
     async def now(self) -> float:
-        if time.monotonic() - self._set_at > _SET_CLOCK_EVERY_SECONDS:
+        if self._is_stale():
             async with self._setting:
-                if time.monotonic() - self._set_at > _SET_CLOCK_EVERY_SECONDS:
+                if self._is_stale():
                     await self._set_clock()
-        return time.monotonic() + self._offset
+        return self._monotonic() + self._offset
+
+    def error(self) -> float:
+        return self._error
+
+    def _is_stale(self) -> bool:
+        return self._monotonic() - self._set_at > _SET_CLOCK_EVERY_SECONDS
 
     async def _set_clock(self) -> None:
         """Learns how far the store's clock is from this process's, from the quickest of a few readings."""
-        readings = []
-        for _ in range(_READINGS):
-            asked = time.monotonic()
+        readings: list[tuple[float, float]] = []
+        while len(readings) < _READINGS or (
+            min(readings)[0] > _QUICK_SECONDS and len(readings) < _READINGS + _MORE_READINGS
+        ):
+            asked = self._monotonic()
             stored = await self._read_store_time()
-            answered = time.monotonic()
+            answered = self._monotonic()
             readings.append((answered - asked, stored - (asked + answered) / 2))
-        self._offset = min(readings)[1]
-        self._set_at = time.monotonic()
+        took, self._offset = min(readings)
+        # The store read its clock somewhere between question and answer, and rounded it to a millisecond.
+        self._error = min(took / 2 + 1 / _MS, _LARGEST_ERROR_SECONDS)
+        self._set_at = self._monotonic()
 
     async def _read_store_time(self) -> float:
         async with store_errors():
@@ -53,23 +72,37 @@ class CosmosLeases:
             milliseconds: Any = await anext(aiter(pages))
             return float(milliseconds) / _MS
 
-    async def lease(self, account: str, shard: int, seconds: float, now: float, until: float) -> float | None:
-        latest_start = until - seconds
-        document = f"clock-{shard}"
-        if latest_start < now:
-            return None
+    async def lease(self, account: str, shard: int, seconds: float, earliest: float, latest: float) -> float | None:
+        return await self._advance(account, _clock(shard), seconds, earliest, f" and c.givenUntil <= {latest!r}")
+
+    async def given_until(self, account: str, shard: int) -> float:
+        try:
+            async with store_errors(NOT_FOUND):
+                return float((await self._container.read_item(_clock(shard), account))["givenUntil"])
+        except CosmosHttpResponseError:
+            return 0.0
+
+    async def queue(self, account: str, lane: str, seconds: float, now: float) -> float:
+        for _ in range(_RACES):
+            due = await self._advance(account, f"queue-{lane}", seconds, now, "")
+            if due is not None:
+                return due
+        raise StoreUnavailable("the queue's clock moved under every attempt")
+
+    async def _advance(self, account: str, clock: str, seconds: float, earliest: float, limit: str) -> float | None:
+        """Moves a clock on, from ``earliest`` at the earliest; where the new time begins, or None where it can't."""
         moved = await self._patch(
             account,
-            document,
+            clock,
             {"op": "incr", "path": "/givenUntil", "value": seconds},
-            f"from c where c.givenUntil >= {now!r} and c.givenUntil <= {latest_start!r}",
+            f"from c where c.givenUntil >= {earliest!r}{limit}",
         )
         if moved is None:
             moved = await self._patch(
                 account,
-                document,
-                {"op": "set", "path": "/givenUntil", "value": now + seconds},
-                f"from c where c.givenUntil < {now!r}",
+                clock,
+                {"op": "set", "path": "/givenUntil", "value": earliest + seconds},
+                f"from c where c.givenUntil < {earliest!r}",
             )
         return None if moved is None else moved - seconds
 
@@ -94,3 +127,7 @@ class CosmosLeases:
     @property
     def _container(self) -> ContainerProxy:
         return self._database.container(CONTAINER)
+
+
+def _clock(shard: int) -> str:
+    return f"clock-{shard}"

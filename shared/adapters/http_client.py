@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
-from shared.domain.errors import InDoubt, Transient
+from shared.domain.call_start import call_may_start
+from shared.domain.errors import InDoubt, ProviderError, Transient
 from shared.ports import HttpAnswer
 
 # The bulkhead bounds what is under way, for each channel; a bound over all hosts would let one channel's slow provider
@@ -45,6 +47,25 @@ def pooled_connector() -> aiohttp.TCPConnector:
     )
 
 
+class _TimelyRequest(aiohttp.ClientRequest):
+    """A request that asks, once it has its connection, whether its first byte may leave (shared/domain/call_start.py).
+
+    aiohttp keeps the headers back until the body follows in this method, and writes both into the socket at once.
+    """
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, content_length: int | None = None
+    ) -> None:
+        try:
+            await call_may_start()
+        except ProviderError as refusal:
+            if conn.protocol is not None:
+                conn.protocol.set_exception(refusal)  # whoever waits for the answer hears why there is none
+            conn.close()
+            return
+        await super().write_bytes(writer, conn, content_length)
+
+
 class AiohttpClient:
     """``ports.HttpClient`` over one aiohttp session, created in the running loop when first used."""
 
@@ -63,6 +84,7 @@ class AiohttpClient:
 
         Raises:
             Transient: no byte of the request left (refused, unresolvable, no connection in time).
+            Throttled: no byte of the request left, because the caller's limit has no room for it.
             InDoubt: bytes left and no complete answer came back within ``timeout``.
         """
         return await self._call("POST", url, headers, body, timeout)
@@ -108,6 +130,7 @@ class AiohttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
+            request_class=_TimelyRequest,
         )
         return self._session
 

@@ -79,6 +79,7 @@ class NotificationSubmitted(_Event):
     template: SubmittedTemplate | None = None
     wanted_at: AwareDatetime | None = None
     is_held: bool = False
+    waited_for: list[str] | None = None
     deliveries: list[SubmittedDelivery]
 
     @classmethod
@@ -100,6 +101,7 @@ class NotificationSubmitted(_Event):
             category=chunk.category,
             wanted_at=chunk.wanted_at or chunk.due_at or now,
             is_held=chunk.is_held,
+            waited_for=sorted(chunk.waited_for) or None,
             deliveries=[
                 SubmittedDelivery(
                     tracking_id=item.tracking_id,
@@ -129,6 +131,7 @@ class NotificationSubmitted(_Event):
             is_held=self.is_held,
             correlation_id=self.correlation_id,
             traceparent=self.traceparent,
+            waited_for=frozenset(self.waited_for or ()),
         )
 
 

@@ -27,7 +27,8 @@ class Chunk:
 
     ``due_at`` is until when the broker holds the message back. ``wanted_at`` is when the deliveries were to be sent
     (on accepting, at ``sendAt``, in their tenant's turn); it stays as it is when they are held back once more, so that
-    it tells how late they are. ``is_held`` says that a quarantine held them before.
+    it tells how late they are. ``is_held`` says that a quarantine held them before. ``waited_for`` names the limits (of
+    a provider, of the tenant) in whose queue they have had their place already.
     """
 
     tenant_id: TenantId
@@ -42,6 +43,7 @@ class Chunk:
     is_held: bool = False
     correlation_id: str | None = None
     traceparent: str | None = None
+    waited_for: frozenset[str] = frozenset()
 
 
 def chunks_of(notifications: Iterable[Notification]) -> Iterator[Chunk]:

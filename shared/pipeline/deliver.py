@@ -70,6 +70,8 @@ async def _deliver_by(routes: Routes, chunk: Chunk, items: Sequence[ChunkItem], 
     )
     claimed = [answer.notification for answer in answers if isinstance(answer, Claimed)]
     services.lanes.watch.note_claimed(chunk, len(claimed), services.clock.now())
+    for pace in paces.values():
+        pace.keep(len(claimed))
     ways = [await routes.assign(notification) for notification in claimed]
     pending = await _start(ways, routes, paces, services)
     judged = [_without_a_call(way, chunk.channel, services) for way in ways if isinstance(way, Unassigned)]

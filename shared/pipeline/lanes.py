@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from shared.pipeline.admission import Admission, StoreLoad, Thresholds
 from shared.pipeline.bulkhead import Bulkhead
+from shared.pipeline.call_limits import LeaseStore
 from shared.pipeline.lane_board import BoardStore, LaneBoard
 from shared.pipeline.lane_watch import LaneWatch
-from shared.pipeline.provider_limits import LeaseStore
 from shared.pipeline.request_rates import RequestRates
 
 

@@ -1,44 +1,75 @@
-"""A chunk's place in its provider's timetable: reserved before the claim, taken one by one before each call."""
+"""A chunk's place in the timetables of its provider and its tenant: reserved before the claim, used at each call.
+
+A tenant's limit counts turns, a provider's the calls themselves: the last limit is asked again when a call's first byte
+is about to leave (shared/domain/call_start.py).
+"""
 
 import math
-import random
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
+from shared.domain.call_start import calls_ask
 from shared.domain.chunk import Chunk, ChunkItem
-from shared.domain.errors import Throttled
+from shared.domain.errors import StoreUnavailable, Throttled
+from shared.domain.leased_schedule import Limit
+from shared.domain.notification import Lane
 from shared.pipeline.announce import publish_chunks
-from shared.pipeline.provider_limits import HORIZON_SECONDS, ProviderLimits
+from shared.pipeline.call_limits import Admission, CallLimits
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
 
-_TURNS_MISSED_AT_MOST = 3
+_AGAIN_AFTER = timedelta(seconds=3)  # a delivery that was admitted and got no turn after all
+
+
+@dataclass(slots=True)
+class _Reserved:
+    limit: Limit
+    slots: deque[float] = field(default_factory=deque)
 
 
 class Pace:
-    """The turns of one chunk at its provider; every turn is free when the provider has no limit."""
+    """The turns of one chunk; every turn is free when nothing limits it."""
 
-    def __init__(self, limits: ProviderLimits | None, account: str, slots: Sequence[float] = ()) -> None:
+    def __init__(self, limits: CallLimits, lane: Lane, reserved: Sequence[_Reserved] = ()) -> None:
         self._limits = limits
-        self._account = account
-        self._slots = deque(slots)
+        self._lane = lane
+        self._reserved = reserved
 
     async def turn(self) -> None:
-        """Waits until one call to the provider may start.
+        """Waits until one call to the provider may start, and has the calls of this task ask again as they do.
 
         Raises:
-            Throttled: the reserved time was missed (a busy process) and there is no other soon; no attempt is spent.
+            Throttled: there is no room for too long (a busy process, more urgent work); no attempt is spent.
         """
-        if self._limits is None:
-            return
-        for _ in range(_TURNS_MISSED_AT_MOST):
-            if not self._slots:
-                self._slots.extend((await self._limits.reserve(self._account, 1)).slots)
-            if self._slots and await self._limits.wait_for(self._slots.popleft()):
-                return
-        raise Throttled("own_limit", retry_after=timedelta(seconds=HORIZON_SECONDS))
+        question = None
+        for reserved in self._reserved:
+            slot = await self._wait(reserved.limit, reserved.slots)
+            # The first call of the task goes in this slot, if it still can; each further one waits for its own.
+            question = partial(self._wait, reserved.limit, deque([slot]))
+        calls_ask(question)
+
+    async def _wait(self, limit: Limit, slots: deque[float]) -> float:
+        """The slot whose time it is: one of ``slots``, or another."""
+        try:
+            while slots:
+                slot = slots.popleft()
+                if await self._limits.wait_for(slot):
+                    return slot
+            found = await self._limits.turn(limit, self._lane)
+        except StoreUnavailable as error:
+            raise Throttled("own_limit", retry_after=_AGAIN_AFTER) from error
+        if found is None:
+            raise Throttled("own_limit", retry_after=_AGAIN_AFTER)
+        return found
+
+    def keep(self, count: int) -> None:
+        """Only ``count`` calls will be made: others in this process may have the other turns."""
+        for reserved in self._reserved:
+            surplus = [reserved.slots.pop() for _ in range(len(reserved.slots) - count)]
+            self._limits.give_back(reserved.limit, surplus)
 
 
 async def reserve_turns(
@@ -52,15 +83,40 @@ async def reserve_turns(
     Raises:
         StoreUnavailable, PublishFailed: the message should come back.
     """
-    limits = services.limits
-    if limits is None or not limits.is_limited(account):
-        return wanted, Pace(None, account)
-    calls = math.ceil(len(wanted) / attempts_in_a_call)
-    reservation = await while_store_is_away(lambda: limits.reserve(account, calls), services.patience.store)
-    count = len(reservation.slots) * attempts_in_a_call
-    if count < len(wanted):
-        # Spread over the horizon, so that what could not go now does not come back all at once.
-        later = timedelta(seconds=HORIZON_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
-        deferred = replace(chunk, items=tuple(wanted[count:]), due_at=services.clock.now() + later)
-        await publish_chunks([deferred], services)
-    return wanted[:count], Pace(limits, account, reservation.slots)
+    passed, reserved = chunk.waited_for, []
+    for limit in await _limits_on(chunk, account, services):
+        calls = math.ceil(len(wanted) / attempts_in_a_call)
+        admission = await _admit(limit, chunk, calls, services)
+        reserved.append(_Reserved(limit, deque(admission.slots)))
+        passed |= {limit.account}
+        count = admission.count * attempts_in_a_call
+        if count < len(wanted):
+            await _send_to_wait(chunk, wanted[count:], passed, admission.wait_seconds, services)
+            wanted = wanted[:count]
+    pace = Pace(services.limits, chunk.lane, reserved)
+    pace.keep(math.ceil(len(wanted) / attempts_in_a_call))
+    return wanted, pace
+
+
+async def _limits_on(chunk: Chunk, account: str, services: Services) -> Sequence[Limit]:
+    """The tenant's limit, then the provider's, which is the one that is exact."""
+    policy = await services.policies.find(chunk.tenant_id)
+    rate = policy.sends_per_second
+    tenants = Limit(f"tenant:{chunk.tenant_id}", rate) if rate else None
+    return [limit for limit in (tenants, services.limits.of_provider(account)) if limit is not None]
+
+
+async def _admit(limit: Limit, chunk: Chunk, calls: int, services: Services) -> Admission:
+    if not calls:
+        return Admission(0)
+    has_waited = limit.account in chunk.waited_for
+    return await while_store_is_away(
+        lambda: services.limits.admit(limit, chunk.lane, calls, has_waited=has_waited), services.patience.store
+    )
+
+
+async def _send_to_wait(
+    chunk: Chunk, items: Sequence[ChunkItem], passed: frozenset[str], wait_seconds: float, services: Services
+) -> None:
+    due_at = services.clock.now() + timedelta(seconds=wait_seconds)
+    await publish_chunks([replace(chunk, items=tuple(items), due_at=due_at, waited_for=passed)], services)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from shared.domain.errors import RateExceeded, StoreUnavailable
 from shared.domain.identifiers import TenantId
 from shared.domain.request_allowance import BURST_SECONDS, Allowance
-from shared.pipeline.provider_limits import LeaseStore
+from shared.pipeline.call_limits import LeaseStore
 
 _ASK_AGAIN_AFTER_SECONDS = 0.25  # when the store said that nothing is left
 _MOST_TENANTS = 10_000
@@ -70,7 +70,7 @@ class RequestRates:
         """Whether ``wanted`` were leased and are taken."""
         asked = held.allowance.to_lease(wanted)
         seconds = asked / held.allowance.per_second
-        start = await self._leases.lease(f"requests:{tenant}", 0, seconds, now, now + BURST_SECONDS + seconds)
+        start = await self._leases.lease(f"requests:{tenant}", 0, seconds, now, now + BURST_SECONDS)
         if start is None:
             held.refused_until = now + _ASK_AGAIN_AFTER_SECONDS
             return False

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from shared.domain.prices import PriceBook
 from shared.pipeline.audit_log import AuditLog
+from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
 from shared.pipeline.provider_health import ProviderHealth
-from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.recently import Recently
 from shared.ports import (
     CallbackEndpointStore,
@@ -72,8 +72,8 @@ class Services:
     receipt_sources: Mapping[str, ReceiptSource]
     callback_client: HttpClient
     check_destination: Callable[[str], None]
+    limits: CallLimits
     bucket_secret: bytes = field(repr=False)
-    limits: ProviderLimits | None = None
     prices: PriceBook = field(default_factory=PriceBook)
     patience: Patience = field(default_factory=Patience)
     lanes: Lanes = field(default_factory=Lanes)

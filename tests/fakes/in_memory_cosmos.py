@@ -4,6 +4,7 @@ Behind the real CosmosNotificationStore, so that what the tests exercise are its
 of the SDK's exceptions. Queries are answered by what they are for, recognised by their text.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from itertools import count
@@ -122,6 +123,8 @@ class InMemoryContainer:
 
     def _select(self, query: str, values: dict[str, Any], partition_key: str | None) -> list[dict[str, Any]]:
         scope = [doc for (partition, _), doc in self.documents.items() if partition_key in {None, partition}]
+        if query == cosmos_queries.STORE_TIME:
+            return [int(asyncio.get_running_loop().time() * 1000)]  # type: ignore[list-item] # SELECT VALUE
         if query == cosmos_queries.BY_IDS:
             return [document for document in scope if document["id"] in values["@ids"]]
         if query == cosmos_queries.OWNERS:
@@ -201,6 +204,8 @@ def _apply(operation: dict[str, Any], document: dict[str, Any]) -> None:
         target[last] = target.get(last, 0) + operation["value"]
     elif isinstance(target, list):
         target[int(last)] = operation["value"]
+    elif operation["op"] == "incr":
+        target[last] = target.get(last, 0) + operation["value"]
     else:
         assert operation["op"] == "set", operation
         target[last] = operation["value"]

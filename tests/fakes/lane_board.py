@@ -47,12 +47,12 @@ class InMemoryLeases:
     async def now(self) -> float:
         return self._now()
 
-    async def lease(self, account: str, shard: int, seconds: float, now: float, until: float) -> float | None:
+    async def lease(self, account: str, shard: int, seconds: float, earliest: float, latest: float) -> float | None:
         self.writes += 1
         if self.away:
             raise StoreUnavailable("away")
-        start = max(self.given_until.get((account, shard), 0.0), now)
-        if start > until - seconds:
+        start = max(self.given_until.get((account, shard), 0.0), earliest)
+        if start > latest:
             return None
         self.given_until[account, shard] = start + seconds
         return start

@@ -1,17 +1,21 @@
 """Whether a stored document meets a patch's condition: the small part of Cosmos DB's SQL that the app's patches use.
 
-``from c where A and B …`` with ``path = literal``, ``path in (literals)``, ``true`` and ``[not] is_defined(path)``. A
+``from c where A and B …`` with ``path = literal``, ``path >= number`` and its kin, ``path in (literals)``, ``true`` and
+``[not] is_defined(path)``. A
 comparison with something undefined is not true, as in Cosmos DB. Anything else is an error, so that a new kind of
 condition can't pass unnoticed.
 """
 
+import operator
 import re
 from typing import Any
 
 _UNDEFINED = object()
+_ORDERS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge, ">": operator.gt}
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 _DEFINED = re.compile(r"(not )?is_defined\((c[\w.\[\]]+)\)")
 _EQUALS = re.compile(r"(c[\w.\[\]]+) = (\S+|'[^']*')")
+_COMPARES = re.compile(r"(c[\w.\[\]]+) (<|<=|>=|>) (-?[\d.e+-]+)")
 _ONE_OF = re.compile(r"(c[\w.\[\]]+) in \(([^)]+)\)")
 
 
@@ -30,6 +34,9 @@ def _clause(clause: str, document: dict[str, Any]) -> bool:
         return any(_is(_value(match[1], document), literal) for literal in match[2].split(", "))
     if match := _EQUALS.fullmatch(clause):
         return _is(_value(match[1], document), match[2])
+    if match := _COMPARES.fullmatch(clause):
+        value = _value(match[1], document)
+        return isinstance(value, int | float) and _ORDERS[match[2]](value, float(match[3]))
     raise ValueError(f"a condition this fake can't judge: {clause}")
 
 

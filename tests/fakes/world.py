@@ -1,5 +1,6 @@
 """One builder for everything a use case needs, and one for the requests it is given."""
 
+import asyncio
 import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -7,6 +8,7 @@ from typing import Any
 
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_audit import CosmosAuditLog
+from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
@@ -17,6 +19,7 @@ from shared.domain.breaker import BreakerPolicy
 from shared.domain.errors import DestinationRefused
 from shared.domain.identifiers import TenantId, TrackingId
 from shared.domain.notification import Delivery, Notification
+from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.services import Patience, Services
 from shared.pipeline.submit import SubmitRequest, Submitted, submit
@@ -75,6 +78,7 @@ class World:
     further: dict[str, list[FakeReceiptSource]] = field(default_factory=dict)  # by channel, after the first provider
     patience: Patience = field(default_factory=Patience)
     breaker: BreakerPolicy | None = None  # without one, nobody is ever taken for ill
+    calls_per_second: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.steps = StepsThrough()
@@ -102,9 +106,13 @@ class World:
             receipt_sources={provider.name: provider for provider in self.all_providers},
             callback_client=self.callback_client,
             check_destination=check_destination,
+            limits=CallLimits(self._leases(), self.calls_per_second),
             bucket_secret=b"bucket secret",
             patience=self.patience,
         )
+
+    def _leases(self) -> CosmosLeases:
+        return CosmosLeases(self.database, monotonic=lambda: asyncio.get_running_loop().time())  # type: ignore[arg-type]
 
     def watch(self, steps: StepsThrough) -> None:
         """Every effect passes through ``steps`` from here on."""

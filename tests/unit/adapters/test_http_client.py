@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from shared.adapters import http_client
 from shared.adapters.http_client import MAX_ANSWER_BYTES, AiohttpClient
-from shared.domain.errors import InDoubt, Transient
+from shared.domain.call_start import calls_ask
+from shared.domain.errors import InDoubt, Throttled, Transient
 
 QUICK = timedelta(seconds=0.6)
 AMPLE = timedelta(seconds=5)
@@ -409,3 +410,44 @@ def test_every_client_error_of_aiohttp_is_classified():
 
     assert found == nothing_sent
     assert set(client_exceptions.__all__) - found == after_something_left
+
+
+async def posted(url: str, *, body: bytes = b"{}") -> int:
+    client = AiohttpClient()
+    try:
+        return (await client.post(url, headers={}, body=body, timeout=AMPLE)).status
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("body", [b"{}", b""])
+async def test_call_asks_with_its_connection_in_hand_and_before_its_first_byte(body: bytes) -> None:
+    async with raw_server(answering(OK)) as (server, url):
+        seen: list[tuple[int, int]] = []
+
+        async def may_start() -> None:
+            await asyncio.sleep(0.05)
+            seen.append((server.connections, len(server.requests)))
+
+        calls_ask(may_start)
+        status = await posted(url, body=body)
+
+    assert status == 200
+    assert seen == [(1, 0)]
+
+
+@pytest.mark.parametrize("body", [b"{}", b""])
+async def test_call_that_may_not_start_sends_nothing_and_says_why(body: bytes) -> None:
+    async with raw_server(answering(OK)) as (server, url):
+
+        async def may_start() -> None:
+            raise Throttled("own_limit")
+
+        calls_ask(may_start)
+        with pytest.raises(Throttled, match="own_limit"):
+            await posted(url, body=body)
+        calls_ask(None)
+        status = await posted(url, body=body)
+
+    assert status == 200
+    assert len(server.requests) == 1

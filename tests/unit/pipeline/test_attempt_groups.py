@@ -13,8 +13,8 @@ from shared.domain.chunk import Chunk
 from shared.domain.errors import InDoubt, Rejected, Throttled
 from shared.domain.leased_schedule import Limit
 from shared.domain.status import DeliveryStatus
+from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.deliver import deliver
-from shared.pipeline.provider_limits import ProviderLimits
 from shared.pipeline.recover import sweep
 from shared.pipeline.services import SUBMITTED
 from shared.pipeline.submit_batch import submit_batch
@@ -200,11 +200,20 @@ class CountingLeases:
     async def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def lease(self, account: str, shard: int, seconds: float, now: float, until: float) -> float | None:
+    def error(self) -> float:
+        return 0.0
+
+    async def lease(self, account: str, shard: int, seconds: float, earliest: float, latest: float) -> float | None:
         turns = round(seconds / LIMIT.interval)
         if turns > self.left:
             return None
         self.left -= turns
+        return earliest
+
+    async def given_until(self, account: str, shard: int) -> float:
+        return float("inf")
+
+    async def queue(self, account: str, lane: str, seconds: float, now: float) -> float:
         return now
 
 
@@ -212,7 +221,7 @@ class CountingLeases:
 async def test_a_call_is_one_turn_of_the_limit(group_limit: int, calls: int) -> None:
     world = a_world(group_limit)
     leases = CountingLeases(calls)
-    world.with_(limits=ProviderLimits(leases, {LIMIT.account: LIMIT.calls_per_second}))
+    world.with_(limits=CallLimits(leases, {LIMIT.account: LIMIT.calls_per_second}))
     [chunk] = await accept_many(world, 50)
 
     await deliver(chunk, world.services)
@@ -221,17 +230,22 @@ async def test_a_call_is_one_turn_of_the_limit(group_limit: int, calls: int) -> 
     assert (len(groups(world)), sum(map(len, groups(world)))) == (calls, 50)
 
 
-async def test_without_a_turn_for_a_further_call_its_attempts_wait_and_cost_nothing() -> None:
+def test_without_a_turn_for_a_further_call_its_attempts_wait_and_cost_nothing() -> None:
+    world = run_virtually(_one_turn_for_two_calls())
+
+    outcomes = Counter(each.deliveries["email"].attempts[0].outcome for each in world.notifications)
+    assert outcomes == {"sent": 1, Throttled.__name__.lower(): 1}
+
+
+async def _one_turn_for_two_calls() -> World:
     world = a_world()
-    world.with_(limits=ProviderLimits(CountingLeases(1), {LIMIT.account: LIMIT.calls_per_second}))
+    world.with_(limits=CallLimits(CountingLeases(1), {LIMIT.account: LIMIT.calls_per_second}))
     bodies = [a_body(recipient={"email": mailbox(1)}) for _ in range(2)]  # one address: two calls
     await submit_batch(a_batch(bodies), CALLER, world.services)
     [message] = world.publisher.take(SUBMITTED)
 
     await deliver(NotificationSubmitted.model_validate_json(message.body).to_chunk(), world.services)
-
-    outcomes = Counter(each.deliveries["email"].attempts[0].outcome for each in world.notifications)
-    assert outcomes == {"sent": 1, Throttled.__name__.lower(): 1}
+    return world
 
 
 async def _deliver_all(world: World, chunks: Sequence[Chunk], workers: int) -> None:
