@@ -207,6 +207,7 @@ class DeliveryView(Outbound):
     reason: str | None = None
     in_doubt: bool | None = None
     due_at: datetime | None = None
+    cancellation: Literal["cancelled", "too_late", "not_sent"] | None = None
     attempts: list[AttemptView] | None = None
 
 
@@ -235,6 +236,7 @@ class NotificationView(Outbound):
     batch_id: str | None = None
     send_at: datetime | None = None
     expires_at: datetime | None = None
+    cancelled_at: datetime | None = None
     template: dict[str, str] | None = None
     metadata: dict[str, str] | None = None
     deliveries: list[DeliveryView]

@@ -81,6 +81,16 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(_TRACKING_ID,),
     ),
     Operation(
+        "cancel_notification",
+        "DELETE",
+        "/v1/notifications/{trackingId}",
+        "Cancel what is not sent yet",
+        "Notifications.Send",
+        {200: Answer("The notification, and of each delivery whether it was cancelled.", http_api.NotificationView)},
+        (401, 403, 404, 503),
+        parameters=(_TRACKING_ID,),
+    ),
+    Operation(
         "receive_receipts",
         "POST",
         "/v1/receipts/{provider}",

@@ -31,6 +31,7 @@ def view_of(notification: Notification) -> NotificationView:
         batch_id=notification.batch_id,
         send_at=notification.send_at,
         expires_at=notification.expires_at,
+        cancelled_at=notification.cancelled_at,
         template={"id": template.id, "version": template.version, "locale": template.locale} if template else None,
         metadata=dict(notification.metadata) or None,
         deliveries=[_delivery_view(delivery) for delivery in notification.deliveries.values()],

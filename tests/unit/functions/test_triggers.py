@@ -230,3 +230,16 @@ async def test_an_endpoint_lives_from_registration_to_removal(world: World, call
     assert (replaced.status_code, removed.status_code, read.status_code) == (200, 204, 404)
     assert [each["id"] for each in json.loads(listed.get_body())["endpoints"]] == [endpoint["id"]]
     assert endpoint["secret"].encode() not in listed.get_body() + replaced.get_body()
+
+
+async def test_a_notification_is_cancelled_by_who_may_send(world: World, call: Any) -> None:
+    tracking_id = json.loads((await _submit(call)).get_body())["trackingId"]
+    route = {"trackingId": tracking_id}
+
+    refused = await call(notifications.cancel_notification, token="Bearer shop/Notifications.Read", route=route)
+    answer = await call(notifications.cancel_notification, route=route)
+
+    assert refused.status_code == 403
+    assert answer.status_code == 200
+    assert json.loads(answer.get_body())["deliveries"][0]["cancellation"] == "cancelled"
+    assert (await call(notifications.cancel_notification, route={"trackingId": "x"})).status_code == 404
