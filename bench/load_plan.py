@@ -13,7 +13,6 @@ import orjson
 
 EMAIL = ("email",)
 MIXED = ("email", "sms", "push", "webhook")
-_DATA = {"orderId": "A-1", "orderTotal": "€ 49.90"}
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,13 @@ def recipient(channel: str, number: int, provider_url: str) -> dict[str, Any]:
 
 
 def notification(number: int, stream: Stream, provider_url: str) -> dict[str, Any]:
-    """A request body of about 230 bytes, as a shop would send it."""
+    """A request body of about 230 bytes, as a shop would send it: no two say the same."""
     channel = stream.channels[number % len(stream.channels)]
     body = {
         "recipient": {"customerId": f"c{number}", **recipient(channel, number, provider_url)},
         "channels": [channel],
         "template": {"id": "order-confirmation"},
-        "data": _DATA,
+        "data": {"orderId": f"A-{number}", "orderTotal": f"€ {number % 900}.{number % 100:02d}"},
         "priority": stream.lane,
     }
     return body | {"sendAt": stream.send_at} if stream.send_at else body

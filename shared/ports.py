@@ -96,7 +96,6 @@ class Provider(Protocol):
         ...
 
 
-@runtime_checkable
 class GroupProvider(Provider, Protocol):
     """A provider that can carry many attempts in one call."""
 

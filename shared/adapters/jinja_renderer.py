@@ -31,17 +31,18 @@ class JinjaRenderer:
         }
         self._html = ImmutableSandboxedEnvironment(autoescape=True, **options)
         self._text = ImmutableSandboxedEnvironment(autoescape=False, **options)
+        # Copied for every part otherwise, which takes longer than rendering most of them.
+        self._globals = dict(self._text.globals)
         self._compiled: dict[tuple[str, str, str, str], Template] = {}
 
     def render(
         self, template: TemplateVersion, locale: str, parts: Sequence[str], data: Mapping[str, JsonValue]
     ) -> Mapping[str, str]:
         sources = template.parts[locale]
+        namespace = {**self._globals, **data}
         try:
             return {
-                part: self._checked(
-                    RenderedText.of(self._template(template, locale, part, sources[part]).generate(data))
-                )
+                part: _rendered(self._template(template, locale, part, sources[part]), namespace)
                 for part in parts
                 if part in sources
             }
@@ -55,7 +56,9 @@ class JinjaRenderer:
             self._compiled[key] = environment.from_string(source)
         return self._compiled[key]
 
-    def _checked(self, text: RenderedText) -> RenderedText:
-        if len(text) > MAX_RENDERED_BYTES:
-            raise TemplateUnusable("too long when rendered")
-        return text
+
+def _rendered(template: Template, namespace: dict[str, Any]) -> RenderedText:
+    text = RenderedText.of(template.root_render_func(template.new_context(namespace, shared=True)))
+    if len(text) > MAX_RENDERED_BYTES:
+        raise TemplateUnusable("too long when rendered")
+    return text

@@ -40,6 +40,9 @@ class EmailContentModel(Inbound):
         return EmailContent(self.subject, self.text, self.html)
 
 
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f]")
+
+
 def _address(recipient: Recipient) -> EmailAddress:
     mailbox = recipient.written.get("email")
     if mailbox is None:
@@ -62,7 +65,7 @@ def _compose(parts: Mapping[str, str], _template: str, _data: Mapping[str, JsonV
 
 
 def _refuses(content: Content) -> str | None:
-    if isinstance(content, EmailContent) and any(ord(character) < ord(" ") for character in content.subject):
+    if isinstance(content, EmailContent) and _CONTROL_CHARACTER.search(content.subject):
         return "the subject contains a control character"
     return None
 

@@ -6,6 +6,7 @@ here. Times are ISO 8601 in UTC with milliseconds and a Z, so that they sort as 
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 from shared.channels import CHANNELS
@@ -31,6 +32,7 @@ KEPT_SECONDS = 90 * 24 * 60 * 60  # design 4; counted by the store from the last
 KEY_TTL_SECONDS = 24 * 60 * 60  # S2-03
 
 
+@lru_cache(maxsize=256)  # what is written together carries the same few instants
 def stamp(instant: datetime | None) -> str | None:
     """An instant as it is stored."""
     if instant is None:

@@ -6,6 +6,7 @@ event. The store is the record, the event an announcement: a message that comes 
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 
 from shared.contracts.events import NotificationStatus, StatusItem
 from shared.domain.chunk import Chunk
@@ -30,9 +31,9 @@ async def record_outcomes(
     Raises:
         StoreUnavailable, PublishFailed: some of it is not; when the message comes back, what was recorded is announced.
     """
+    now = services.clock.now()
     results = [
-        (notification, _outcome(notification, result, chunk.channel, claim_id, services))
-        for notification, result in judged
+        (notification, _outcome(notification, result, chunk.channel, claim_id, now)) for notification, result in judged
     ]
     outcomes = [outcome for _, outcome in results]
     # What was sent but not recorded is in doubt, so a store that is away is worth waiting for.
@@ -51,7 +52,7 @@ async def record_outcomes(
     await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)
 
 
-def _outcome(notification: Notification, judged: Verdict, channel: str, claim_id: str, services: Services) -> Outcome:
+def _outcome(notification: Notification, judged: Verdict, channel: str, claim_id: str, now: datetime) -> Outcome:
     result = with_reach(judged, notification.deliveries[channel].attempts[:-1])
     return Outcome(
         tracking_id=notification.tracking_id,
@@ -59,7 +60,7 @@ def _outcome(notification: Notification, judged: Verdict, channel: str, claim_id
         claim_id=claim_id,
         status=result.status,
         attempt=result.attempt,
-        at=services.clock.now(),
+        at=now,
         reason=result.reason,
         wake_at=result.wake_at,
         due_at=result.due_at,

@@ -15,6 +15,8 @@ from shared.domain.content import EmailContent, pieces_of
 from shared.ports import OutboundMessage
 
 LONGEST_VALUE = 4_000  # characters; mails that differ in a longer piece have too little in common
+_MAX_CHARACTER_BYTES = 6  # a control character in JSON; all others take less
+_MAX_TOKEN_BYTES = 32  # with the quotes and signs around it and its value
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,22 @@ def _as_far_as_small(
     members: list[int], messages: Sequence[OutboundMessage], max_personal_bytes: int
 ) -> list[list[int]]:
     """The members together, but for those that would have too much of their own."""
-    if len(members) == 1:
+    mails = [messages[index] for index in members]
+    if len(members) == 1 or _is_surely_small(mails, max_personal_bytes):
         return [members]
-    group = describe_group([messages[index] for index in members])
-    sizes = zip(members, group.parts, strict=True)
+    sizes = zip(members, describe_group(mails).parts, strict=True)
     large = {index for index, part in sizes if part.size_bytes > max_personal_bytes}
     together = [index for index in members if index not in large]
     return [each for each in (together, *([index] for index in large)) if each]
+
+
+def _is_surely_small(mails: Sequence[OutboundMessage], max_personal_bytes: int) -> bool:
+    """Whether nobody's own can be too much, at six bytes for each character and a token for each value."""
+    contents = [mail.content for mail in mails if isinstance(mail.content, EmailContent)]
+    texts = [(content.subject, *pieces_of(content.text), *pieces_of(content.html)) for content in contents]
+    columns = [column for column in zip(*texts, strict=True) if column.count(column[0]) < len(column)]
+    most = sum(max(map(len, column)) for column in columns)
+    return _MAX_CHARACTER_BYTES * most + _MAX_TOKEN_BYTES * len(columns) <= max_personal_bytes
 
 
 def describe_group(messages: Sequence[OutboundMessage]) -> MailGroup:
