@@ -32,6 +32,7 @@ from shared.domain.capabilities import capabilities_of
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.provider_health import ProviderHealth
+from shared.pipeline.releases import Releases
 from shared.pipeline.services import Services
 from shared.ports import Provider, ReceiptSource
 from shared.providers import configured_providers
@@ -76,6 +77,7 @@ def build_services(settings: Settings) -> Services:
     clock = SystemClock()
     database = CosmosDatabase(settings.cosmos)
     guarded = GuardedClient(allow_http=settings.allow_http_destinations)
+    accounts = CosmosProviderHealth(database)
     by_channel: dict[str, list[Provider]] = defaultdict(list)
     providers = configured_providers(settings.raw, AiohttpClient(), guarded)
     for provider in providers:
@@ -93,7 +95,8 @@ def build_services(settings: Settings) -> Services:
         renderer=JinjaRenderer(),
         tokens=EntraTokens(settings.identity),
         providers={channel: tuple(candidates) for channel, candidates in by_channel.items()},
-        health=ProviderHealth(CosmosProviderHealth(database), clock, _breaker_policies(providers, settings)),
+        health=ProviderHealth(accounts, clock, _breaker_policies(providers, settings)),
+        releases=Releases(accounts, _release_rates(providers, settings)),
         receipt_sources=_receipt_sources(providers),
         callback_client=guarded,
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
@@ -118,6 +121,13 @@ def _breaker_policies(providers: tuple[Provider, ...], settings: Settings) -> di
         for provider in providers
         if capabilities_of(provider).one_far_side
     }
+
+
+def _release_rates(providers: tuple[Provider, ...], settings: Settings) -> dict[str, float]:
+    """Deliveries a second after an outage, where ``<NAME>_RELEASE_PER_SECOND`` or a limit of calls is set."""
+    named = {provider.name: f"{provider.name.upper()}_RELEASE_PER_SECOND" for provider in providers}
+    own = {name: positive_number(settings.raw, setting) for name, setting in named.items() if setting in settings.raw}
+    return _call_limits(providers, settings) | own
 
 
 def _receipt_sources(providers: tuple[Provider, ...]) -> dict[str, ReceiptSource]:

@@ -56,6 +56,7 @@ class SubmittedDelivery(BaseModel):
     tracking_id: str
     attempt: int = 1
     recipient: SubmittedRecipient = SubmittedRecipient()
+    expires_at: AwareDatetime | None = None
 
 
 class SubmittedTemplate(BaseModel):
@@ -107,6 +108,7 @@ class NotificationSubmitted(_Event):
                     tracking_id=item.tracking_id,
                     attempt=item.attempt,
                     recipient=SubmittedRecipient(customer_id=item.customer_id),
+                    expires_at=item.expires_at,
                 )
                 for item in chunk.items
             ],
@@ -120,7 +122,7 @@ class NotificationSubmitted(_Event):
             channel=self.channel,
             lane=self.priority,
             items=tuple(
-                ChunkItem(TrackingId(item.tracking_id), item.attempt, item.recipient.customer_id)
+                ChunkItem(TrackingId(item.tracking_id), item.attempt, item.recipient.customer_id, item.expires_at)
                 for item in self.deliveries
             ),
             template=TemplateRef(self.template.id, self.template.version, self.template.locale)
@@ -148,6 +150,7 @@ class StatusItem(BaseModel):
     reason: str | None = None
     timestamp: AwareDatetime
     due_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
 
 
 class NotificationStatus(_Event):

@@ -208,6 +208,8 @@ class DeliveryView(Outbound):
     in_doubt: bool | None = None
     due_at: datetime | None = None
     cancellation: Literal["cancelled", "too_late", "not_sent"] | None = None
+    held_because: str | None = None
+    held_until: datetime | None = None
     attempts: list[AttemptView] | None = None
 
 

@@ -14,11 +14,15 @@ MAX_CHUNK_DELIVERIES = 50  # a chunk's claim and its outcome each fit one transa
 
 @dataclass(frozen=True, slots=True)
 class ChunkItem:
-    """One delivery of a chunk and the attempt it is asked to make."""
+    """One delivery of a chunk and the attempt it is asked to make.
+
+    ``expires_at`` is known for what was just accepted or swept, so that a message that is held comes back in time.
+    """
 
     tracking_id: TrackingId
     attempt: int = 1
     customer_id: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ def chunks_of_first_attempts(pairs: Iterable[tuple[Notification, Delivery]]) -> 
                 channel=delivery.channel,
                 lane=first.lane,
                 items=tuple(
-                    ChunkItem(notification.tracking_id, 1, notification.customer_id) for notification, _ in part
+                    ChunkItem(notification.tracking_id, 1, notification.customer_id, notification.expires_at)
+                    for notification, _ in part
                 ),
                 template=first.template,
                 category=first.category,

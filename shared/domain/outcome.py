@@ -16,7 +16,7 @@ class Outcome:
 
     ``reason`` is the delivery's, which differs from the attempt's own when the delivery is given up.
     ``wake_at`` is when the sweeper should look again; None once there is nothing left to do.
-    ``due_at`` is when the next attempt is planned.
+    ``due_at`` is when the next attempt is planned. ``expires_at`` is the notification's, for whoever plans it.
     """
 
     tracking_id: TrackingId
@@ -28,6 +28,7 @@ class Outcome:
     wake_at: datetime | None = None
     due_at: datetime | None = None
     reason: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

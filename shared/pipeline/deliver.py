@@ -85,15 +85,17 @@ async def _reserve_turns(
 ) -> tuple[list[ChunkItem], dict[str, Pace]]:
     """The items that have a turn soon at the provider they are expected at, and the turns at each provider.
 
-    Those whose provider can't be called are held back. A provider that nobody is expected at has a pace too: whom the
-    claim sends there gets turns one by one.
+    Those whose provider can't be called are held back, unless they have expired and are to be told so. A provider that
+    nobody is expected at has a pace too: whom the claim sends there gets turns one by one.
     """
     groups: dict[str, list[ChunkItem]] = {name: [] for name in routes.names}
     waiting: dict[tuple[str, Standing], list[ChunkItem]] = defaultdict(list)
     for item in items:
         expected = routes.expected(item.tracking_id)
-        group = waiting[expected.provider, expected.wait] if expected.wait else groups[expected.provider]
-        group.append(item)
+        if expected.wait and not _has_expired(item, services):
+            waiting[expected.provider, expected.wait].append(item)
+        else:
+            groups[expected.provider].append(item)
     for (account, standing), held in waiting.items():
         await hold(chunk, held, account, standing, services)
     wanted: list[ChunkItem] = []
@@ -104,6 +106,10 @@ async def _reserve_turns(
         )
         wanted += with_turns
     return wanted, paces
+
+
+def _has_expired(item: ChunkItem, services: Services) -> bool:
+    return item.expires_at is not None and item.expires_at <= services.clock.now()
 
 
 async def _record_as_they_end(

@@ -1,10 +1,16 @@
 """The status of a notification, as its consumer sees it."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
 from shared.contracts.http_api import AttemptView, DeliveryView, HistoryView, NotificationView, TargetView
+from shared.domain.breaker import Standing
 from shared.domain.errors import NotFound
 from shared.domain.identifiers import TrackingId, is_tracking_id
 from shared.domain.notification import Attempt, Delivery, Notification
 from shared.domain.status import roll_up
+from shared.pipeline.holds import holds_up
 from shared.pipeline.services import Services
 from shared.ports import Caller
 
@@ -13,11 +19,12 @@ async def read_status(tracking_id: str, caller: Caller, services: Services) -> N
     """The notification's status with deliveries, attempts and history. Raises NotFound."""
     if not is_tracking_id(tracking_id):
         raise NotFound(tracking_id)
-    return view_of(await services.notifications.read(caller.tenant_id, TrackingId(tracking_id)))
+    notification = await services.notifications.read(caller.tenant_id, TrackingId(tracking_id))
+    return view_of(notification, await holds_up(notification, services))
 
 
-def view_of(notification: Notification) -> NotificationView:
-    """The outward view; addresses, data and content stay inside."""
+def view_of(notification: Notification, held: Mapping[str, Standing] = MappingProxyType({})) -> NotificationView:
+    """The outward view; addresses, data and content stay inside. ``held`` tells what keeps a channel's delivery."""
     template = notification.template
     return NotificationView(
         tracking_id=notification.tracking_id,
@@ -34,7 +41,9 @@ def view_of(notification: Notification) -> NotificationView:
         cancelled_at=notification.cancelled_at,
         template={"id": template.id, "version": template.version, "locale": template.locale} if template else None,
         metadata=dict(notification.metadata) or None,
-        deliveries=[_delivery_view(delivery) for delivery in notification.deliveries.values()],
+        deliveries=[
+            _delivery_view(delivery, held.get(delivery.channel)) for delivery in notification.deliveries.values()
+        ],
         history=[
             HistoryView(
                 at=entry.at,
@@ -50,7 +59,7 @@ def view_of(notification: Notification) -> NotificationView:
     )
 
 
-def _delivery_view(delivery: Delivery) -> DeliveryView:
+def _delivery_view(delivery: Delivery, held: Standing | None) -> DeliveryView:
     return DeliveryView(
         channel=delivery.channel,
         status=delivery.status.value,
@@ -59,6 +68,8 @@ def _delivery_view(delivery: Delivery) -> DeliveryView:
         reason=delivery.reason,
         in_doubt=delivery.was_in_doubt or None,
         due_at=delivery.due_at,
+        held_because=held.away if held else None,
+        held_until=datetime.fromtimestamp(held.until, UTC) if held else None,
         attempts=[_attempt_view(attempt) for attempt in delivery.attempts],
     )
 

@@ -64,6 +64,7 @@ def _outcome(notification: Notification, judged: Verdict, channel: str, claim_id
         reason=result.reason,
         wake_at=result.wake_at,
         due_at=result.due_at,
+        expires_at=notification.expires_at,
     )
 
 
@@ -87,6 +88,7 @@ def _status_event(chunk: Chunk, outcomes: Sequence[Outcome], services: Services)
                 reason=outcome.reason,
                 timestamp=outcome.at,
                 due_at=outcome.due_at,
+                expires_at=outcome.expires_at if outcome.due_at else None,
             )
             for outcome in outcomes
         ],
@@ -114,6 +116,7 @@ async def announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services: 
                     at=delivery.attempts[-1].finished_at or services.clock.now(),
                     reason=delivery.reason,
                     due_at=delivery.due_at,
+                    expires_at=answer.notification.expires_at,
                 )
             )
             if delivery.status is DeliveryStatus.FAILED and delivery.reason in GIVEN_UP:

@@ -78,6 +78,10 @@ class ProviderHealth:
         self._accounts = {name: _Account(policy, CallWindow(policy)) for name, policy in policies.items()}
         self._writing: set[asyncio.Task[None]] = set()
 
+    def watches(self, name: str) -> bool:
+        """Whether the account can be found ill or asked to pause at all."""
+        return name in self._accounts
+
     async def standings(self, accounts: Sequence[str]) -> Mapping[str, Standing]:
         """Where each account that can't simply be called stands; the others are left out."""
         found = {}

@@ -1,10 +1,10 @@
 """The sweeper: whatever should have moved and has not, moves.
 
 Every delivery without an outcome carries a wake-up time. When it has passed, the sweeper looks at where the delivery
-stands: never published → publish; planned retry forgotten → publish; claim holder dead → in doubt; in doubt for too
-long → what its provider knows (in_doubt.py), else the category's policy; a fallback channel on standby → whether it is
-its turn (fallback.py). Each move is a conditional patch on what the sweeper saw, so any number of sweepers may run at
-once.
+stands: never published → publish; planned retry forgotten → publish; held back by an outage → later; claim holder dead
+→ in doubt; in doubt for too long → what its provider knows (in_doubt.py), else the category's policy; a fallback
+channel on standby → whether it is its turn (fallback.py). Each move is a conditional patch on what the sweeper saw, so
+any number of sweepers may run at once.
 """
 
 import logging
@@ -27,6 +27,7 @@ from shared.domain.verdict import EXHAUSTED
 from shared.pipeline import fallback
 from shared.pipeline.announce import publish_chunks
 from shared.pipeline.dead_letters import dead_letter
+from shared.pipeline.holds import Holds, holds_over
 from shared.pipeline.in_doubt import Findings, find_in_doubt
 from shared.pipeline.services import Services
 
@@ -56,8 +57,9 @@ async def sweep(services: Services) -> int:
     for _ in range(MAX_ROUNDS):
         overdue = await services.notifications.overdue(services.clock.now(), SWEEP_LIMIT)
         findings = await find_in_doubt(overdue, services)
+        holds = await holds_over(overdue, services)
         made = await fallback.move_on(overdue, services)
-        moves = [move for notification in overdue for move in _moves(notification, findings, services)]
+        moves = [move for notification in overdue for move in _moves(notification, findings, holds, services)]
         made += await _make(moves, services)
         moved += made
         if len(overdue) < SWEEP_LIMIT or made == 0:
@@ -67,10 +69,12 @@ async def sweep(services: Services) -> int:
     return moved
 
 
-def _moves(notification: Notification, findings: Findings, services: Services) -> list[_Move]:
+def _moves(notification: Notification, findings: Findings, holds: Holds, services: Services) -> list[_Move]:
     now = services.clock.now()
     return [
-        _move(notification, delivery, findings.get((notification.tracking_id, delivery.channel)), now, services)
+        _held(notification, delivery, until, now, services)
+        if (until := _held_until(notification, delivery, holds, now))
+        else _move(notification, delivery, findings.get((notification.tracking_id, delivery.channel)), now, services)
         for delivery in notification.deliveries.values()
         if delivery.wake_at and delivery.wake_at <= now and not _is_decided_against(notification, delivery)
     ]
@@ -87,6 +91,29 @@ def _may_resend(notification: Notification, finding: Finding | None) -> bool:
     if notification.cancelled_at or is_confirmed(notification):
         return False
     return isinstance(finding, NotTaken) or RESEND_WHEN_IN_DOUBT[notification.category]
+
+
+def _held_until(notification: Notification, delivery: Delivery, holds: Holds, now: datetime) -> datetime | None:
+    """Until when its message may be held back on the bus. What has expired meanwhile is published, to be told so."""
+    is_over = notification.expires_at is not None and notification.expires_at <= now
+    if delivery.status not in _TO_PUBLISH or is_over:
+        return None
+    return holds.get((notification.tenant_id, delivery.channel, notification.lane))
+
+
+def _held(notification: Notification, delivery: Delivery, until: datetime, now: datetime, services: Services) -> _Move:
+    nudge = Nudge(
+        tracking_id=notification.tracking_id,
+        channel=delivery.channel,
+        was=delivery.status,
+        was_wake_at=delivery.wake_at or now,
+        status=delivery.status,
+        wake_at=until + services.patience.publish,
+        at=now,
+        attempt=delivery.attempt,
+        sweeps=delivery.sweeps,
+    )
+    return _Move(notification, delivery, nudge, publish_attempt=None)
 
 
 def _move(
@@ -177,7 +204,12 @@ def _chunks(moves: Sequence[_Move]) -> list[Chunk]:
             channel=channel,
             lane=lane,
             items=tuple(
-                ChunkItem(move.notification.tracking_id, move.publish_attempt or 1, move.notification.customer_id)
+                ChunkItem(
+                    move.notification.tracking_id,
+                    move.publish_attempt or 1,
+                    move.notification.customer_id,
+                    move.notification.expires_at,
+                )
                 for move in group
             ),
         )

@@ -42,6 +42,7 @@ class PlannedRetry:
     lane: str
     attempt: int
     due_at: str
+    expires_at: str | None = None
 
     @property
     def instance_id(self) -> str:
@@ -58,6 +59,7 @@ class PlannedRetry:
             "lane": self.lane,
             "attempt": self.attempt,
             "dueAt": self.due_at,
+            **({"expiresAt": self.expires_at} if self.expires_at else {}),
         }
 
 
@@ -73,6 +75,7 @@ async def continue_retries(event: NotificationStatus, orchestrations: Orchestrat
             lane=event.priority.value,
             attempt=item.attempt + 1,
             due_at=due_at.isoformat(),
+            expires_at=item.expires_at.isoformat() if item.expires_at else None,
         )
         heard = item.attempt > 1 and await orchestrations.raise_event(
             planned.instance_id, attempt_event(item.attempt), _told(item, due_at)
@@ -92,11 +95,17 @@ def _told(item: StatusItem, due_at: datetime) -> dict[str, object]:
 
 async def requeue_delivery(argument: dict[str, object], services: Services) -> None:
     """The next attempt is on its way to the delivery function of its channel and lane. Raises PublishFailed."""
+    expires_at = argument.get("expiresAt")
+    item = ChunkItem(
+        TrackingId(str(argument["trackingId"])),
+        int(str(argument["attempt"])),
+        expires_at=datetime.fromisoformat(str(expires_at)) if expires_at else None,
+    )
     chunk = Chunk(
         tenant_id=TenantId(str(argument["tenantId"])),
         partition_key=PartitionKey(str(argument["partitionKey"])),
         channel=str(argument["channel"]),
         lane=Lane(str(argument["lane"])),
-        items=(ChunkItem(TrackingId(str(argument["trackingId"])), int(str(argument["attempt"]))),),
+        items=(item,),
     )
     await publish_chunks([chunk], services)

@@ -12,6 +12,7 @@ from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.recently import Recently
+from shared.pipeline.releases import Releases
 from shared.ports import (
     CallbackEndpointStore,
     Clock,
@@ -69,6 +70,7 @@ class Services:
     tokens: TokenVerifier
     providers: Mapping[str, tuple[Provider, ...]]
     health: ProviderHealth
+    releases: Releases
     receipt_sources: Mapping[str, ReceiptSource]
     callback_client: HttpClient
     check_destination: Callable[[str], None]

@@ -162,7 +162,7 @@ class Fleet:
                     partition_key=PartitionKey(event.partition_key),
                     channel=event.channel,
                     lane=event.priority,
-                    items=(ChunkItem(TrackingId(item.tracking_id), item.attempt + 1),),
+                    items=(ChunkItem(TrackingId(item.tracking_id), item.attempt + 1, expires_at=item.expires_at),),
                 )
                 task = asyncio.create_task(self._requeue(chunk, item.due_at))
                 self._tasks.add(task)

@@ -21,6 +21,7 @@ from shared.domain.identifiers import TenantId, TrackingId
 from shared.domain.notification import Delivery, Notification
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.provider_health import ProviderHealth
+from shared.pipeline.releases import Releases
 from shared.pipeline.services import Patience, Services
 from shared.pipeline.submit import SubmitRequest, Submitted, submit
 from shared.ports import Caller
@@ -79,6 +80,7 @@ class World:
     patience: Patience = field(default_factory=Patience)
     breaker: BreakerPolicy | None = None  # without one, nobody is ever taken for ill
     calls_per_second: dict[str, float] = field(default_factory=dict)
+    releases_per_second: float = 100.0
 
     def __post_init__(self) -> None:
         self.steps = StepsThrough()
@@ -86,6 +88,7 @@ class World:
 
     def fresh_process(self) -> Services:
         """Services as a new process would build them: the world stays, memory is lost."""
+        accounts = CosmosProviderHealth(self.database)  # type: ignore[arg-type]
         return Services(
             clock=self.clock,
             notifications=CosmosNotificationStore(self.database, self.clock),  # type: ignore[arg-type]
@@ -99,10 +102,9 @@ class World:
             tokens=FakeTokens(),
             providers={name: (provider, *self.further.get(name, ())) for name, provider in self.providers.items()},
             health=ProviderHealth(
-                CosmosProviderHealth(self.database),  # type: ignore[arg-type]
-                self.clock,
-                {provider.name: self.breaker for provider in self.all_providers if self.breaker},
+                accounts, self.clock, {each.name: self.breaker for each in self.all_providers if self.breaker}
             ),
+            releases=Releases(accounts, {each.name: self.releases_per_second for each in self.all_providers}),
             receipt_sources={provider.name: provider for provider in self.all_providers},
             callback_client=self.callback_client,
             check_destination=check_destination,

@@ -5,6 +5,7 @@ import pytest
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
 from shared.domain.breaker import Circuit, State
 from shared.domain.errors import StoreUnavailable
+from shared.domain.release_clock import ReleaseClock, StoredClock
 from tests.fakes.in_memory_cosmos import InMemoryDatabase
 
 OPEN = Circuit(State.OPEN, until=60.5, since=0.5, probe="p", paced_until=12.25)
@@ -53,6 +54,20 @@ async def test_a_document_that_was_removed_is_not_written_over() -> None:
     database.container("rate-limits").documents.clear()
 
     assert await store.write("fakepost", Circuit(), first.version) is None
+
+
+async def test_a_clock_has_a_version_of_its_own() -> None:
+    store, _ = _store()
+    assert await store.read_clock("fakepost") == StoredClock(ReleaseClock())
+    clock = ReleaseClock(high=1.5, normal=2.5, low=3.5)
+
+    written = await store.write_clock("fakepost", clock, None)
+
+    assert written is not None
+    assert written.clock == clock
+    assert await store.write_clock("fakepost", ReleaseClock(), None) is None
+    assert await store.read_clock("fakepost") == written
+    assert (await store.read("fakepost")).version is None
 
 
 async def test_a_store_that_is_away_says_so() -> None:

@@ -10,6 +10,7 @@ from shared.domain.errors import InDoubt, Rejected, Throttled, Transient
 from shared.domain.status import DeliveryStatus
 from shared.domain.tenant_policy import ProviderShare, TenantPolicy
 from shared.pipeline.deliver import deliver
+from shared.pipeline.notifications import read_status
 from shared.pipeline.services import SUBMITTED
 from shared.ports import Accepted
 from tests.fakes.accepted_chunks import accept, accept_together, taken
@@ -17,7 +18,7 @@ from tests.fakes.fake_provider import Answer, FakeReceiptSource
 from tests.fakes.fleet import Fleet, ProviderWithWeather, a_fleet_world
 from tests.fakes.real_world import RealWorld
 from tests.fakes.virtual_time import run_virtually
-from tests.fakes.world import TENANT, World
+from tests.fakes.world import CALLER, TENANT, World
 
 POLICY = BreakerPolicy()
 
@@ -75,6 +76,44 @@ async def test_with_nobody_else_deliveries_wait_on_the_bus_and_spend_nothing() -
     assert {(each.status, each.attempt) for each in waiting} == {(DeliveryStatus.QUEUED, 0)}
     held = taken(world)
     assert held.items == chunk.items
+
+
+async def test_answers_say_that_a_delivery_is_held_and_for_how_long() -> None:
+    world, first, _ = _world(alone=True)
+    before = await accept(world)
+    [view] = (await read_status(before.items[0].tracking_id, CALLER, world.services)).deliveries
+    assert (view.held_because, view.held_until) == (None, None)
+
+    await _make_ill(world, first)
+
+    [view] = (await read_status(before.items[0].tracking_id, CALLER, world.services)).deliveries
+    assert (view.status, view.held_because) == ("queued", "breaker_open")
+    assert view.held_until == world.clock.now() + timedelta(seconds=60)
+
+
+async def test_where_another_provider_is_well_nothing_is_held() -> None:
+    world, first, _ = _world()
+    await _make_ill(world, first)
+    waiting = await accept(world)
+
+    [view] = (await read_status(waiting.items[0].tracking_id, CALLER, world.services)).deliveries
+
+    assert view.held_because is None
+
+
+async def test_what_has_expired_is_told_so_although_nobody_can_be_called() -> None:
+    world, first, _ = _world(alone=True)
+    await _make_ill(world, first)
+    chunk = await accept(world, expiresAt="2026-11-24T12:00:30Z")
+    await deliver(chunk, world.services)
+    [message] = world.publisher.published[SUBMITTED]
+    assert message.due_at == world.clock.now() + timedelta(seconds=30)
+
+    world.clock.advance(30)
+    await deliver(taken(world), world.services)
+
+    assert world.delivery(index=-1).status is DeliveryStatus.EXPIRED
+    assert first.ledger == []
 
 
 async def test_a_minute_later_one_delivery_of_a_chunk_is_the_probe_and_the_others_wait_for_it() -> None:

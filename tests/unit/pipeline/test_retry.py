@@ -111,6 +111,20 @@ async def test_the_next_attempt_goes_to_its_channel_and_lane() -> None:
     assert (chunk.partition_key, chunk.items[0].tracking_id, chunk.items[0].attempt) == ("shop:beef", ID, 2)
 
 
+async def test_the_next_attempt_knows_until_when_it_makes_sense() -> None:
+    world = World()
+    orchestrations = Recorder(alive=False)
+    event = _event(DeliveryStatus.RETRYING)
+    item = event.items[0].model_copy(update={"expires_at": DUE + timedelta(seconds=30)})
+    await continue_retries(event.model_copy(update={"items": [item]}), orchestrations, world.services)
+
+    await requeue_delivery(orchestrations.started[0][1], world.services)
+
+    [message] = world.publisher.published[SUBMITTED]
+    [queued] = NotificationSubmitted.model_validate_json(message.body).to_chunk().items
+    assert queued.expires_at == DUE + timedelta(seconds=30)
+
+
 async def test_without_the_broker_the_activity_fails_so_that_it_is_run_again() -> None:
     world = World()
     world.publisher.away = {"*"}
