@@ -12,6 +12,7 @@ from functions import (
     health,
     notifications,
     orchestrations,
+    preferences,
     receipts,
     recover,
     submit,
@@ -30,6 +31,7 @@ app.register_functions(track.blueprint)
 app.register_functions(changes.blueprint)
 app.register_functions(callbacks.blueprint)
 app.register_functions(notifications.blueprint)
+app.register_functions(preferences.blueprint)
 app.register_functions(callback_endpoints.blueprint)
 app.register_functions(tenant_policies.blueprint)
 app.register_functions(recover.blueprint)

@@ -18,6 +18,7 @@ from shared.adapters.cosmos_lane_board import CosmosLaneBoard
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
+from shared.adapters.cosmos_preferences import CosmosPreferences
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
 from shared.adapters.cosmos_tenant_policies import CosmosTenantPolicies
 from shared.adapters.entra_tokens import EntraTokens
@@ -30,6 +31,7 @@ from shared.adapters.service_bus_publisher import ServiceBusPublisher
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.capabilities import capabilities_of
 from shared.pipeline.call_limits import CallLimits
+from shared.pipeline.consents import Consents
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.releases import Releases
@@ -76,6 +78,7 @@ def build_services(settings: Settings) -> Services:
     """Services over the real adapters, as ``settings`` say."""
     clock = SystemClock()
     database = CosmosDatabase(settings.cosmos)
+    preferences = CosmosPreferences(database)
     guarded = GuardedClient(allow_http=settings.allow_http_destinations)
     accounts = CosmosProviderHealth(database)
     by_channel: dict[str, list[Provider]] = defaultdict(list)
@@ -90,6 +93,8 @@ def build_services(settings: Settings) -> Services:
         policies=CosmosTenantPolicies(database),
         owners=CosmosOwners(database),
         audit=CosmosAuditLog(database),
+        preferences=preferences,
+        consents=Consents(preferences),
         publisher=ServiceBusPublisher(settings.service_bus),
         templates=BuiltInTemplates(),
         renderer=JinjaRenderer(),

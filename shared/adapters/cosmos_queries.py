@@ -6,6 +6,7 @@
 | OWNERS | notification-tracking | all partitions | receipts that name no tenant | 3 a physical partition + 1 a hit |
 | BY_IDS | notification-tracking | one partition | when a claim is refused | 3 + 1 a document |
 | STORE_TIME | rate-limits | one partition | every 30 s a process with a limited provider | 3 |
+| CHANGES_SINCE | customer-preferences | one partition | twice a second a process, while it works | 3 + 1 a change |
 | ENDPOINTS | callback-endpoints | one partition | at most every few seconds a process and tenant | 3 |
 | AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
@@ -24,3 +25,4 @@ OWNERS = "SELECT c.id, c.partitionKey FROM c WHERE ARRAY_CONTAINS(@ids, c.id) AN
 AUDIT_ENTRIES = "SELECT TOP @limit * FROM c WHERE c.type = 'entry' AND c.sequence < @before ORDER BY c.sequence DESC"
 ENDPOINTS = "SELECT * FROM c WHERE c.type = 'endpoint'"
 STORE_TIME = "SELECT VALUE GetCurrentTimestamp()"
+CHANGES_SINCE = "SELECT c.id, c.tenantId, c.subject, c._ts AS at FROM c WHERE c._ts >= @since"

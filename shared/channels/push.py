@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StringConstraints
 
-from shared.contracts.field_types import Inbound, Label, Line, MetadataValue, plain
+from shared.contracts.field_types import Inbound, Instant, Label, Line, MetadataValue, plain
 from shared.domain.address import Address, Devices, DeviceToken, Platform
 from shared.domain.channel import AddressProblem, Channel, Recipient
 from shared.domain.content import Content, PushContent
@@ -44,10 +44,11 @@ class RegisteredDevices(Address):
 
 
 class DeviceTokenModel(Inbound):
-    """One app installation."""
+    """One app installation, and when it was last seen where that is known."""
 
     platform: Literal["fcm", "apns"]
     token: Annotated[str, plain(4096)]
+    last_seen: Instant | None = None
 
 
 class PushContentModel(Inbound):

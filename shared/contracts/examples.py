@@ -14,3 +14,11 @@ CALLBACK_ENDPOINT_EXAMPLE: dict[str, JsonValue] = {
     "url": "https://shop.example/hooks/notifications",
     "statuses": ["SENT", "DELIVERED", "FAILED", "BOUNCED"],
 }
+PREFERENCES_EXAMPLE: dict[str, JsonValue] = {
+    "addresses": {"email": "ada@example.com", "phone": "+4915112345678"},
+    "locale": "de",
+    "timeZone": "Europe/Berlin",
+    "consents": {"marketing": {"*": {"granted": False, "source": "preference-centre"}}},
+    "quietHours": {"start": "22:00", "end": "07:00"},
+    "fallbackOrder": ["push", "sms"],
+}

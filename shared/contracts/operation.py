@@ -62,3 +62,8 @@ class Operation:
     request: type[BaseModel] | Schema | None = None
     parameters: tuple[Parameter, ...] = ()
     tag: str = "Notifications"
+
+
+IF_MATCH = Parameter("If-Match", "header", "The ETag of the version that is replaced.")
+IF_NONE_MATCH = Parameter("If-None-Match", "header", "`*`: only when there is none yet.")
+ETAG = {"ETag": "The version, for If-Match."}

@@ -7,7 +7,8 @@ registered, so that neither has an operation the other has not.
 from shared.contracts import http_api, tenant_policy_api
 from shared.contracts.audit_operations import AUDIT_OPERATIONS
 from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
-from shared.contracts.operation import Answer, Operation, Parameter, Schema
+from shared.contracts.operation import ETAG, Answer, Operation, Parameter, Schema
+from shared.contracts.preference_operations import PREFERENCE_OPERATIONS
 
 _TRACKING_ID = Parameter("trackingId", "path", "The tracking id of the answer to the submission (a ULID).")
 _ENDPOINT_ID = Parameter("id", "path", "The endpoint's id, as it was answered when it was registered.")
@@ -28,7 +29,6 @@ _TRACEPARENT = Parameter("traceparent", "header", "W3C trace context; what is ma
 _RETRY_SAFELY = "Set when the answer is the stored one of an earlier request with the same key."
 _REPLAYED = {"Idempotency-Replayed": _RETRY_SAFELY}
 _LOCATION = {"Location": "Where the resource is."}
-_ETAG = {"ETag": "The version, for If-Match."}
 
 _HEALTH: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 _ENDPOINTS: Schema = {
@@ -163,7 +163,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/tenant-policies/{tenant}",
         "Read what holds for a tenant",
         "Operations.Read",
-        {200: Answer("The policy; defaults where nothing was decided.", tenant_policy_api.TenantPolicyView, _ETAG)},
+        {200: Answer("The policy; defaults where nothing was decided.", tenant_policy_api.TenantPolicyView, ETAG)},
         (401, 403, 404, 503),
         parameters=(_TENANT,),
         tag="Operations",
@@ -174,13 +174,14 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/tenant-policies/{tenant}",
         "Decide what holds for a tenant",
         "Operations.Write",
-        {200: Answer("The policy that holds from now on.", tenant_policy_api.TenantPolicyView, _ETAG)},
+        {200: Answer("The policy that holds from now on.", tenant_policy_api.TenantPolicyView, ETAG)},
         (401, 403, 404, 412, 413, 422, 428, 503),
         tenant_policy_api.ReplaceTenantPolicy,
         (_TENANT, _IF_MATCH),
         tag="Operations",
     ),
     *AUDIT_OPERATIONS,
+    *PREFERENCE_OPERATIONS,
     Operation(
         "live",
         "GET",

@@ -23,6 +23,8 @@ A class exists only where some caller acts on it differently::
     │   ├── Rejected             this message will never be accepted (``elsewhere``: not by this provider)
     │   ├── Misconfigured        our account or settings are wrong; no message will be accepted
     │   ├── Untried              the call was refused for another message's sake; this one goes again, alone
+    │   ├── PutOff               we decided to send it later; the provider was not asked
+    │   ├── Withheld             we decided not to send it, at the last moment
     │   └── InDoubt              the provider may have accepted; the answer was never seen
     ├── TemplateUnusable         the template can't be rendered with this data
     └── ReceiptNotAuthentic      a receipt's signature does not hold                 (401)
@@ -152,6 +154,14 @@ class Misconfigured(ProviderError):
 
 class Untried(ProviderError):
     """The call was refused because of another message in it: nothing was taken, and nothing said about this one."""
+
+
+class PutOff(ProviderError):
+    """The provider was not called: the customer must not be disturbed before ``retry_after`` has passed."""
+
+
+class Withheld(ProviderError):
+    """The provider was not called: what was accepted must not be sent any more."""
 
 
 class InDoubt(ProviderError):

@@ -25,6 +25,7 @@ class Category(StrEnum):
     """What a notification is for, which decides what may be done when it is in doubt."""
 
     SECURITY = "security"
+    LEGAL = "legal"
     TRANSACTIONAL = "transactional"
     MARKETING = "marketing"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.domain.errors import Misconfigured, Throttled, Untried
+from shared.domain.errors import Misconfigured, PutOff, Throttled, Untried
 from shared.domain.notification import Attempt
 from shared.domain.tenant_policy import ProviderShare
 
@@ -22,7 +22,7 @@ HELD = "held"  # the outcome of an attempt that ended before anybody was called
 NOT_CARRIED = "notcarried"  # the outcome of an attempt whose provider says: not by me
 _PERCENT = 100
 _UNTRIED = Untried.__name__.lower()
-_UNBURNED = {Throttled.__name__.lower(), _UNTRIED, NOT_CARRIED, HELD}
+_UNBURNED = {Throttled.__name__.lower(), PutOff.__name__.lower(), _UNTRIED, NOT_CARRIED, HELD}
 
 
 class PassedOver(StrEnum):

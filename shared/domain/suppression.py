@@ -14,6 +14,9 @@ class Suppression(StrEnum):
     EARLIER_IN_DOUBT = "earlier_in_doubt"  # an earlier channel may have reached the customer; nobody will ever know
     SHADOW_MODE = "shadow_mode"  # the tenant's policy is to decide and record everything and to send nothing
     OPTED_OUT = "opted_out"  # the customer does not want it
+    ADDRESS_UNSUBSCRIBED = "address_unsubscribed"  # whoever has the address said stop, to us or to a provider
+    ADDRESS_COMPLAINED = "address_complained"  # whoever has the address called an earlier message spam
+    ADDRESS_BOUNCED = "address_bounced"  # the address does not exist: an earlier message came back for good
 
 
 # What a consumer hears of; None for nothing. They are not told of channels that were never meant to be used, nor, while
@@ -23,6 +26,8 @@ _OUTWARD: dict[str | None, str | None] = {
     Suppression.EARLIER_IN_DOUBT: None,
     Suppression.SHADOW_MODE: None,
     Suppression.OPTED_OUT: "UNSUBSCRIBED",
+    Suppression.ADDRESS_UNSUBSCRIBED: "UNSUBSCRIBED",
+    Suppression.ADDRESS_COMPLAINED: "UNSUBSCRIBED",
 }
 
 

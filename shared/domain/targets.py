@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain import verdict
-from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Transient
+from shared.domain.errors import InDoubt, Misconfigured, ProviderError, PutOff, Rejected, Throttled, Transient, Withheld
 from shared.domain.identifiers import AttemptId
 from shared.domain.notification import Attempt, TargetResult
 from shared.domain.routing import NOT_CARRIED
@@ -21,7 +21,7 @@ _TAKEN = frozenset({DeliveryStatus.SENT.value, DeliveryStatus.DELIVERED.value})
 _IN_DOUBT = InDoubt.__name__.lower()
 _CLOSED = _TAKEN | {Rejected.__name__.lower()}
 # Of several failures the most retriable one speaks for the attempt.
-_PRECEDENCE: tuple[type[ProviderError], ...] = (Throttled, Transient, Rejected, Misconfigured)
+_PRECEDENCE: tuple[type[ProviderError], ...] = (PutOff, Throttled, Transient, Rejected, Misconfigured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def judge(situation: Situation, count: int, answers: Sequence[TargetAnswer]) -> 
 
 def with_reach(result: Verdict, earlier: Sequence[Attempt]) -> Verdict:
     """The verdict, unless it ends a delivery as not sent though some target took it, now or earlier."""
-    ended_unsent = result.status in {DeliveryStatus.FAILED, DeliveryStatus.EXPIRED}
+    ended_unsent = result.status in {DeliveryStatus.FAILED, DeliveryStatus.EXPIRED, DeliveryStatus.SUPPRESSED}
     return _sent_before(result) if ended_unsent and any_taken((*earlier, result.attempt)) else result
 
 
@@ -108,7 +108,7 @@ def _reached(attempts: Iterable[Attempt]) -> int:
 
 
 def _may_succeed_later(error: ProviderError) -> bool:
-    return error.elsewhere if isinstance(error, Rejected) else not isinstance(error, InDoubt)
+    return error.elsewhere if isinstance(error, Rejected) else not isinstance(error, InDoubt | Withheld)
 
 
 def _precedence(error: ProviderError) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain import routing
-from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Untried
+from shared.domain.errors import InDoubt, Misconfigured, ProviderError, PutOff, Rejected, Throttled, Untried, Withheld
 from shared.domain.notification import Attempt
 from shared.domain.retry_schedule import pause_as_asked, pause_before
 from shared.domain.routing import HELD, NOT_CARRIED, PACING_PATIENCE, PassedOver
@@ -83,6 +83,10 @@ def failed(situation: Situation, error: ProviderError) -> Verdict:
         # Never somebody else's turn before it is resolved: two providers would make two messages.
         wake_at = situation.now + situation.in_doubt_patience
         return Verdict(DeliveryStatus.IN_DOUBT, finished, error.reason, wake_at=wake_at)
+    if isinstance(error, PutOff):
+        return _again(situation, finished, error.reason, situation.now + (error.retry_after or _THROTTLE_PAUSE))
+    if isinstance(error, Withheld):
+        return Verdict(DeliveryStatus.SUPPRESSED, finished, error.reason)
     if isinstance(error, Rejected) and not elsewhere:
         return Verdict(DeliveryStatus.FAILED, finished, error.reason)
     return replace(_after(situation, finished, error, elsewhere=elsewhere), paced_until=_asked(situation, error))

@@ -11,9 +11,46 @@ from shared.contracts.http_api import MAX_DATA_BYTES, MAX_SCHEDULE_AHEAD, Submit
 from shared.domain.errors import FieldError, InvalidSubmission
 from shared.domain.identifiers import PartitionKey, TrackingId
 from shared.domain.notification import Category, Notification, TemplateRef
+from shared.domain.preferences import Preferences
+from shared.pipeline.consent_check import with_consent
 from shared.pipeline.plan_delivery import Asked, fallback_of, plan_deliveries
 from shared.pipeline.services import Services
 from shared.ports import Caller, TemplateVersion
+
+
+async def plan_with_customer(
+    request: SubmitNotification,
+    *,
+    caller: Caller,
+    tracking_id: TrackingId,
+    partition: PartitionKey,
+    now: datetime,
+    services: Services,
+    batch_id: str | None = None,
+    traceparent: str | None = None,
+    awaited: bool = False,
+) -> Notification:
+    """The notification the request asks for, as far as its customer allows it.
+
+    Raises:
+        InvalidSubmission: with every problem found.
+        StoreUnavailable: what the customer wants can't be known.
+    """
+    customer = await services.consents.profile(caller.tenant_id, request.recipient.customer_id)
+    planned = plan_notification(
+        request,
+        await resolve_template(request, caller, services),
+        caller=caller,
+        tracking_id=tracking_id,
+        partition=partition,
+        now=now,
+        services=services,
+        batch_id=batch_id,
+        traceparent=traceparent,
+        awaited=awaited,
+        customer=customer,
+    )
+    return await with_consent(planned, customer, services)
 
 
 async def resolve_template(request: SubmitNotification, caller: Caller, services: Services) -> TemplateVersion | None:
@@ -41,12 +78,13 @@ def plan_notification(
     batch_id: str | None = None,
     traceparent: str | None = None,
     awaited: bool = False,
+    customer: Preferences | None = None,
 ) -> Notification:
     """The notification the request asks for. Raises InvalidSubmission with every problem found."""
     errors = _schedule_errors(request, now) + _data_errors(request, template)
     send_at = request.send_at if request.send_at and request.send_at > now else None
-    locale = _locale(request, template) if template else ""
-    deliveries = plan_deliveries(Asked(request, template, locale, send_at or now, services), errors)
+    locale = _locale(request, template, customer) if template else ""
+    deliveries = plan_deliveries(Asked(request, template, locale, send_at or now, services, customer), errors)
     if errors:
         raise InvalidSubmission(errors)
     return Notification(
@@ -72,9 +110,9 @@ def plan_notification(
     )
 
 
-def _locale(request: SubmitNotification, template: TemplateVersion) -> str:
-    """The locale asked for, or the nearest the template has: de-AT → de → the template's default."""
-    wanted = request.template.locale if request.template else None
+def _locale(request: SubmitNotification, template: TemplateVersion, customer: Preferences | None) -> str:
+    """The locale asked for, or the customer's, or the nearest the template has: de-AT → de → the template's default."""
+    wanted = (request.template.locale if request.template else None) or (customer.locale if customer else None)
     while wanted:
         if wanted in template.locales:
             return wanted

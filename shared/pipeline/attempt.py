@@ -22,6 +22,7 @@ from shared.domain.routing import was_untried
 from shared.domain.status import DeliveryStatus
 from shared.domain.targets import TargetAnswer, judge
 from shared.domain.verdict import Situation, Verdict
+from shared.pipeline.consent_check import check_before_send
 from shared.pipeline.pacing import Pace
 from shared.pipeline.services import Services
 from shared.pipeline.targets import send_to_targets
@@ -109,7 +110,7 @@ def _groups(prepared: Sequence[_Prepared]) -> Sequence[Sequence[_Prepared]]:
 async def _call(group: Sequence[_Prepared], pace: Pace, services: Services) -> Sequence[Judged]:
     answers: Sequence[_Answer]
     try:
-        answers = await _answers(group, pace)
+        answers = await _answers(group, pace, services)
     except ProviderError as error:
         answers = [error] * len(group)
     except Exception:
@@ -124,19 +125,50 @@ async def _call(group: Sequence[_Prepared], pace: Pace, services: Services) -> S
     ]
 
 
-async def _answers(group: Sequence[_Prepared], pace: Pace) -> Sequence[_Answer]:
-    provider, first = group[0].assignment.provider, group[0].message
-    if len(group) > 1 and _carries_groups(provider):
-        await pace.turn()
-        answers = await provider.send_group([one.message for one in group])
-        if len(answers) != len(group):
-            raise ValueError(f"{provider.name} answered {len(answers)} times for {len(group)} attempts")
-        return answers
-    if len(first.address.targets) > 1:
-        earlier = group[0].assignment.delivery.attempts[:-1]
-        return [await send_to_targets(first, provider, pace, earlier)]
+async def _answers(group: Sequence[_Prepared], pace: Pace, services: Services) -> Sequence[_Answer]:
+    """What came of each, in order. Whether it may be sent is asked last: a turn can be seconds away."""
+    first = group[0]
+    if len(first.message.address.targets) > 1:
+        earlier = first.assignment.delivery.attempts[:-1]
+        checked = _CheckedTurns(pace, first.assignment, services)
+        return [await send_to_targets(first.message, first.assignment.provider, checked, earlier)]
     await pace.turn()
-    return [await provider.send(first)]
+    refused = {index: error for index, one in enumerate(group) if (error := await _refusal(one, services))}
+    allowed = [one for index, one in enumerate(group) if index not in refused]
+    answered = iter(await _send(allowed) if allowed else ())
+    return [refused[index] if index in refused else next(answered) for index in range(len(group))]
+
+
+async def _send(group: Sequence[_Prepared]) -> Sequence[_Answer]:
+    provider = group[0].assignment.provider
+    if len(group) == 1 or not _carries_groups(provider):
+        return [await provider.send(one.message) for one in group]
+    answers = await provider.send_group([one.message for one in group])
+    if len(answers) != len(group):
+        raise ValueError(f"{provider.name} answered {len(answers)} times for {len(group)} attempts")
+    return answers
+
+
+class _CheckedTurns:
+    """The turns of one delivery, each with the question whether it may still be sent."""
+
+    def __init__(self, pace: Pace, assignment: Assignment, services: Services) -> None:
+        self._pace = pace
+        self._assignment = assignment
+        self._services = services
+
+    async def turn(self) -> None:
+        """Waits until one call may start. Raises Withheld, PutOff."""
+        await self._pace.turn()
+        await check_before_send(self._assignment.notification, self._assignment.channel, self._services)
+
+
+async def _refusal(one: _Prepared, services: Services) -> ProviderError | None:
+    try:
+        await check_before_send(one.assignment.notification, one.assignment.channel, services)
+    except ProviderError as error:
+        return error
+    return None
 
 
 def _verdict(assignment: Assignment, answer: _Answer, now: datetime, services: Services) -> Verdict:

@@ -10,11 +10,12 @@ from typing import NoReturn
 
 from shared.channels import CHANNELS
 from shared.contracts.http_api import SubmitNotification
-from shared.domain.channel import AddressProblem, Channel
+from shared.domain.channel import AddressProblem, Channel, Recipient
 from shared.domain.content import Content
 from shared.domain.errors import DestinationRefused, FieldError, InvalidSubmission
 from shared.domain.fallback import LOOK_AGAIN
 from shared.domain.notification import Delivery, Fallback
+from shared.domain.preferences import Preferences
 from shared.domain.status import DeliveryStatus
 from shared.pipeline.services import Services
 from shared.ports import TemplateVersion
@@ -29,6 +30,13 @@ class Asked:
     locale: str
     starts_at: datetime
     services: Services
+    customer: Preferences | None = None
+
+    @property
+    def recipient(self) -> Recipient:
+        """Whom the request is for, with what it leaves open taken from the customer's profile."""
+        written = self.request.recipient.to_domain()
+        return self.customer.completed(written) if self.customer else written
 
 
 def plan_deliveries(asked: Asked, errors: list[FieldError]) -> Mapping[str, Delivery]:
@@ -75,7 +83,7 @@ def _delivery(channel: Channel, pointer: str, asked: Asked) -> Delivery:
     if channel.name not in services.providers:
         _refuse(FieldError(pointer, f"channel {channel.name} is not enabled"))
     try:
-        address = channel.address(request.recipient.to_domain())
+        address = channel.address(asked.recipient)
         if address.destination is not None:
             services.check_destination(address.destination)
     except AddressProblem as problem:

@@ -40,7 +40,12 @@ _TO_PUBLISH = {DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.R
 
 # What happens to a delivery whose attempt may or may not have reached the provider, when no receipt has settled it:
 # a code or an order confirmation twice is better than never; an advertisement twice is not.
-RESEND_WHEN_IN_DOUBT = {Category.SECURITY: True, Category.TRANSACTIONAL: True, Category.MARKETING: False}
+RESEND_WHEN_IN_DOUBT = {
+    Category.SECURITY: True,
+    Category.LEGAL: True,
+    Category.TRANSACTIONAL: True,
+    Category.MARKETING: False,
+}
 
 
 @dataclass(frozen=True, slots=True)

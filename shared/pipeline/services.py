@@ -8,8 +8,10 @@ from datetime import timedelta
 from shared.domain.prices import PriceBook
 from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.call_limits import CallLimits
+from shared.pipeline.consents import Consents
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
+from shared.pipeline.preference_store import PreferenceStore
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.recently import Recently
 from shared.pipeline.releases import Releases
@@ -64,6 +66,8 @@ class Services:
     policies: TenantPolicies
     owners: Owners
     audit: AuditLog
+    preferences: PreferenceStore
+    consents: Consents
     publisher: Publisher
     templates: TemplateCatalogue
     renderer: Renderer

@@ -29,7 +29,7 @@ from shared.domain.identifiers import (
     random_bucket,
 )
 from shared.domain.notification import Notification
-from shared.pipeline.accept import plan_notification, resolve_template
+from shared.pipeline.accept import plan_with_customer
 from shared.pipeline.admission import Wanted
 from shared.pipeline.announce import publish_eagerly
 from shared.pipeline.services import Services
@@ -134,9 +134,8 @@ async def _plan(request: SubmitRequest, caller: Caller, services: Services) -> N
     key = request.idempotency_key
     bucket = bucket_of_key(services.bucket_secret, caller.tenant_id, key) if key else random_bucket()
     now = services.clock.now()
-    return plan_notification(
+    return await plan_with_customer(
         model,
-        await resolve_template(model, caller, services),
         caller=caller,
         tracking_id=new_tracking_id(now, bucket),
         partition=partition_key(caller.tenant_id, bucket),

@@ -45,7 +45,7 @@ from shared.domain.identifiers import (
     random_bucket,
 )
 from shared.domain.notification import JsonValue, Notification
-from shared.pipeline.accept import plan_notification, resolve_template
+from shared.pipeline.accept import plan_with_customer
 from shared.pipeline.admission import Wanted
 from shared.pipeline.announce import publish_eagerly
 from shared.pipeline.services import Services
@@ -275,9 +275,8 @@ async def _plan_item(  # noqa: PLR0917 - one place, every fact
         tracking_id = derived_tracking_id(plan.created_at, bucket, plan.batch_id, index)
     else:
         tracking_id = new_tracking_id(plan.created_at, bucket)
-    return plan_notification(
+    return await plan_with_customer(
         model,
-        await resolve_template(model, caller, services),
         caller=caller,
         tracking_id=tracking_id,
         partition=partition_key(caller.tenant_id, bucket),

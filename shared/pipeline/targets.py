@@ -14,10 +14,17 @@ from shared.domain.capabilities import capabilities_of
 from shared.domain.errors import InDoubt, ProviderError, Rejected
 from shared.domain.notification import Attempt
 from shared.domain.targets import TargetAnswer, open_targets, target_id
-from shared.pipeline.pacing import Pace
 from shared.ports import Accepted, OutboundMessage, Provider
 
 logger = logging.getLogger(__name__)
+
+
+class Turns(Protocol):
+    """Says when a call may be made, and whether."""
+
+    async def turn(self) -> None:
+        """Waits until one call may start. Raises a ProviderError when there must be none."""
+        ...
 
 
 @runtime_checkable
@@ -30,14 +37,14 @@ class SplitsMessages(Protocol):
 
 
 async def send_to_targets(
-    message: OutboundMessage, provider: Provider, pace: Pace, earlier: Sequence[Attempt]
+    message: OutboundMessage, provider: Provider, turns: Turns, earlier: Sequence[Attempt]
 ) -> Sequence[TargetAnswer]:
     """What the provider said about each target that the attempt is for. Each call takes a turn of its own."""
     numbers = {target: number for number, target in enumerate(message.address.targets)}
     wanted = open_targets(len(numbers), earlier)
     calls = _calls(replace(message, address=message.address.narrowed(wanted)), provider)
     answers = await asyncio.gather(
-        *(_call(call, [numbers[target] for target in call.address.targets], provider, pace) for call in calls)
+        *(_call(call, [numbers[target] for target in call.address.targets], provider, turns) for call in calls)
     )
     return [answer for group in answers for answer in group]
 
@@ -49,10 +56,10 @@ def _calls(message: OutboundMessage, provider: Provider) -> Sequence[OutboundMes
 
 
 async def _call(
-    message: OutboundMessage, numbers: Sequence[int], provider: Provider, pace: Pace
+    message: OutboundMessage, numbers: Sequence[int], provider: Provider, turns: Turns
 ) -> Sequence[TargetAnswer]:
     try:
-        taken = await _send(replace(message, attempt_id=target_id(message.attempt_id, numbers[0])), provider, pace)
+        taken = await _send(replace(message, attempt_id=target_id(message.attempt_id, numbers[0])), provider, turns)
     except ProviderError as error:
         return [TargetAnswer(number, error) for number in numbers]
     except Exception:
@@ -65,8 +72,8 @@ async def _call(
     ]
 
 
-async def _send(message: OutboundMessage, provider: Provider, pace: Pace) -> Accepted:
+async def _send(message: OutboundMessage, provider: Provider, turns: Turns) -> Accepted:
     if reason := capabilities_of(provider).refuses(message.address, message.content):
         raise Rejected(reason, elsewhere=True)
-    await pace.turn()
+    await turns.turn()
     return await provider.send(message)

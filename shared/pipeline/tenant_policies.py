@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 from pydantic import ValidationError
 
+from shared.contracts.entity_tag import entity_tag
 from shared.contracts.field_errors import field_errors
 from shared.contracts.tenant_policy_api import MAX_POLICY_BYTES, ReplaceTenantPolicy, TenantPolicyView
 from shared.domain.audit_chain import AuditFact
@@ -52,7 +53,7 @@ async def replace_policy(
     if not if_match:
         raise InvalidSubmission([FieldError("", "needs If-Match with the ETag of the policy as read")], status=428)
     current = await services.policies.read(name)
-    if if_match.strip() != _etag(current):
+    if if_match.strip() != entity_tag(current.version):
         raise VersionChanged("the policy was changed after it was read")
     await services.audit.append(_decision(name, wanted, if_match.strip(), caller, services))
     replaced = await services.policies.replace(name, wanted.to_domain(), current.version)
@@ -103,9 +104,4 @@ def _parse(body: bytes, services: Services) -> ReplaceTenantPolicy:
 
 
 def _answer(found: PolicyVersion) -> PolicyAnswer:
-    return PolicyAnswer(TenantPolicyView.of(found.policy).to_json(), _etag(found))
-
-
-def _etag(found: PolicyVersion) -> str:
-    """The version as HTTP names it; also that there is none has a name, so that a first decision is like any other."""
-    return f'"{hashlib.sha256(found.version.encode()).hexdigest()[:16]}"'
+    return PolicyAnswer(TenantPolicyView.of(found.policy).to_json(), entity_tag(found.version))

@@ -20,6 +20,7 @@ from shared.domain.errors import DestinationRefused
 from shared.domain.identifiers import TenantId, TrackingId
 from shared.domain.notification import Delivery, Notification
 from shared.pipeline.call_limits import CallLimits
+from shared.pipeline.consents import Consents
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.releases import Releases
 from shared.pipeline.services import Patience, Services
@@ -31,6 +32,7 @@ from tests.fakes.fake_provider import FakeReceiptSource
 from tests.fakes.fake_tokens import FakeTokens
 from tests.fakes.in_memory_cosmos import InMemoryDatabase
 from tests.fakes.orchestrations import FakeOrchestrations
+from tests.fakes.preferences import InMemoryPreferences
 from tests.fakes.recording_publisher import RecordingPublisher
 from tests.fakes.steps import StepsThrough
 from tests.fakes.tenant_policies import FakeTenantPolicies
@@ -71,6 +73,7 @@ class World:
     publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
     endpoints: InMemoryEndpointStore = field(default_factory=InMemoryEndpointStore)
     policies: FakeTenantPolicies = field(default_factory=FakeTenantPolicies)
+    preferences: InMemoryPreferences = field(default_factory=InMemoryPreferences)
     callback_client: FakeCallbackClient = field(default_factory=FakeCallbackClient)
     orchestrations: FakeOrchestrations = field(default_factory=FakeOrchestrations)
     providers: dict[str, FakeReceiptSource] = field(
@@ -96,6 +99,8 @@ class World:
             policies=self.policies,
             owners=CosmosOwners(self.database),  # type: ignore[arg-type]
             audit=CosmosAuditLog(self.database),  # type: ignore[arg-type]
+            preferences=self.preferences,
+            consents=Consents(self.preferences),
             publisher=self.publisher,
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),

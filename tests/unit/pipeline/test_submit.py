@@ -89,7 +89,7 @@ async def test_the_same_key_of_another_tenant_is_another_key() -> None:
 async def test_a_hundred_at_once_with_one_key_make_one_notification() -> None:
     world = World()
 
-    done = await asyncio.gather(*(world.submit(a_request("order-1")) for _ in range(100)))
+    done = await asyncio.gather(*(world.submit(a_request("order-1", priority="high")) for _ in range(100)))
 
     assert len(world.notifications) == 1
     assert len({each.answer for each in done}) == 1
