@@ -199,10 +199,14 @@ class Consents:
 
     async def changed(self, tenant: TenantId, customer_id: str | None = None, mark: AddressMark | None = None) -> None:
         """Every process acts on the change from now on. Takes ACKNOWLEDGED_AFTER_SECONDS. Raises StoreUnavailable."""
+        await self.tell(tenant, customer_id, mark)
+        await asyncio.sleep(ACKNOWLEDGED_AFTER_SECONDS)
+
+    async def tell(self, tenant: TenantId, customer_id: str | None = None, mark: AddressMark | None = None) -> None:
+        """Every process will know within a second or two; nobody waits until it does. Raises StoreUnavailable."""
         subjects = [subject_of(customer_id)] if customer_id else []
         subjects += [_shard_subject(mark)] if mark else []
         await self._store.tell(tenant, subjects)
-        await asyncio.sleep(ACKNOWLEDGED_AFTER_SECONDS)
 
 
 _KEPT_SUBJECT = "kept"

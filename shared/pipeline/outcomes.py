@@ -19,6 +19,7 @@ from shared.pipeline.announce import publish_status
 from shared.pipeline.dead_letters import GIVEN_UP, dead_letter
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
+from shared.pipeline.suppressions import heed_refusals
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,14 @@ async def record_outcomes(
     # What was sent but not recorded is in doubt, so a store that is away is worth waiting for.
     await while_store_is_away(
         lambda: services.notifications.record_outcomes(chunk.partition_key, outcomes), services.patience.store
+    )
+    await heed_refusals(
+        [
+            (notification.tenant_id, chunk.channel, notification.deliveries[chunk.channel].address, outcome.reason)
+            for notification, outcome in results
+            if outcome.status is DeliveryStatus.FAILED
+        ],
+        services,
     )
     await dead_letter(
         [

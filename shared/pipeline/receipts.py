@@ -17,6 +17,7 @@ from shared.domain.receipt import Receipt
 from shared.domain.status import status_of_receipt
 from shared.pipeline.owners import with_tenants
 from shared.pipeline.services import STATUS, Services
+from shared.pipeline.suppressions import heed_receipts
 from shared.ports import ReceiptRequest
 
 
@@ -54,10 +55,12 @@ async def receive_receipts(provider: str, request: ReceiptRequest, services: Ser
     answer = source.handshake(request) if isinstance(source, AnswersHandshakes) else None
     if answer is not None:
         return Taken(answer=answer)
-    by_delivery = await _by_delivery(source.parse(request), provider, now, services)
+    receipts = source.parse(request)
+    by_delivery = await _by_delivery(receipts, provider, now, services)
     messages = [_message(*key, items, now) for key, items in by_delivery.items()]
     if messages:
         await services.publisher.publish(STATUS, messages)
+    await heed_receipts(receipts, services)
     return Taken(sum(map(len, by_delivery.values())))
 
 
