@@ -8,6 +8,7 @@ from functions import (
     callbacks,
     changes,
     contract,
+    dead_letters,
     deliver,
     health,
     notifications,
@@ -35,6 +36,7 @@ app.register_functions(preferences.blueprint)
 app.register_functions(callback_endpoints.blueprint)
 app.register_functions(tenant_policies.blueprint)
 app.register_functions(recover.blueprint)
+app.register_functions(dead_letters.blueprint)
 app.register_functions(audit.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(contract.blueprint)

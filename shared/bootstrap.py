@@ -14,6 +14,7 @@ from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
 from shared.adapters.cosmos_client import CosmosDatabase
+from shared.adapters.cosmos_dead_letters import CosmosDeadLetters
 from shared.adapters.cosmos_lane_board import CosmosLaneBoard
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CosmosNotificationStore
@@ -95,6 +96,7 @@ def build_services(settings: Settings) -> Services:
         audit=CosmosAuditLog(database),
         preferences=preferences,
         consents=Consents(preferences),
+        dead_letters=CosmosDeadLetters(database),
         publisher=ServiceBusPublisher(settings.service_bus),
         templates=BuiltInTemplates(),
         renderer=JinjaRenderer(),

@@ -4,10 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
-import orjson
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 
@@ -73,33 +70,3 @@ def _outgoing(message: Captured) -> ServiceBusMessage:
         content_type="application/json",
         application_properties=dict(message.properties),
     )
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """One message of the queue ``dead-letters``; it stays there."""
-
-    tag: str
-    story: Mapping[str, Any]
-    enqueued_at: datetime  # by the broker's clock, which is this machine's
-
-
-async def dead_letters(connection: str) -> list[DeadLetter]:
-    """Everything on the queue ``dead-letters``."""
-    found: list[DeadLetter] = []
-    async with (
-        ServiceBusClient.from_connection_string(connection) as client,
-        client.get_queue_receiver("dead-letters") as receiver,
-    ):
-        first = 0
-        while messages := await receiver.peek_messages(max_message_count=200, sequence_number=first):
-            found += [_dead_letter(message) for message in messages]
-            first = int(messages[-1].sequence_number or 0) + 1
-    return found
-
-
-def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
-    captured, enqueued_at = _captured(message), message.enqueued_time_utc
-    if enqueued_at is None:
-        raise ValueError("a peeked message without the time it was enqueued")
-    return DeadLetter(str(captured.properties["tag"]), orjson.loads(captured.body), enqueued_at)

@@ -8,6 +8,8 @@
 | STORE_TIME | rate-limits | one partition | every 30 s a process with a limited provider | 3 |
 | CHANGES_SINCE | customer-preferences | one partition | twice a second a process, while it works | 3 + 1 a change |
 | ENDPOINTS | callback-endpoints | one partition | at most every few seconds a process and tenant | 3 |
+| dead_letters | dead-letters | one partition, or all for all tenants | when somebody lists | 3 + 1 a letter |
+| count_dead_letters | dead-letters | all partitions | when somebody counts, seven times | 3 a physical partition |
 | AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
 
@@ -18,6 +20,36 @@ def overdue(channels: Iterable[str]) -> str:
     """Notifications with a delivery whose wake-up time (``@now``) has passed, at most ``@limit``."""
     clauses = " OR ".join(f"c.deliveries.{channel}.wakeAt <= @now" for channel in channels)
     return f"SELECT TOP @limit * FROM c WHERE c.type = 'notification' AND ({clauses})"  # noqa: S608 - no input in it
+
+
+NEWEST_FIRST, OLDEST_FIRST = "DESC", "ASC"
+_DEAD_LETTER_FIELDS = {
+    "tag": "c.tag",
+    "channel": "c.channel",
+    "template": "c.template.id",
+    "state": "c.state",
+    "tenantId": "c.tenantId",
+}
+
+
+def dead_letters(wanted: Iterable[str], order: str) -> str:
+    """Dead letters of ``@day`` from position ``@since`` to below ``@until``, with what is ``wanted``, by position."""
+    return (
+        "SELECT TOP @limit * FROM c WHERE c.type = 'dead-letter' AND c.day = @day"  # noqa: S608 - no input in it
+        f" AND c.position >= @since AND c.position < @until{_equal(wanted)} ORDER BY c.position {order}"
+    )
+
+
+def count_dead_letters(wanted: Iterable[str]) -> str:
+    """How many dead letters there are from ``@since`` to before ``@until``."""
+    return (
+        "SELECT VALUE COUNT(1) FROM c WHERE c.type = 'dead-letter' AND c.day >= @first AND c.day <= @last"  # noqa: S608
+        f" AND c.position >= @since AND c.position < @until{_equal(wanted)}"
+    )
+
+
+def _equal(wanted: Iterable[str]) -> str:
+    return "".join(f" AND {_DEAD_LETTER_FIELDS[name]} = @{name}" for name in wanted)
 
 
 BY_IDS = "SELECT * FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"

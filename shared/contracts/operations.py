@@ -6,6 +6,7 @@ registered, so that neither has an operation the other has not.
 
 from shared.contracts import http_api, tenant_policy_api
 from shared.contracts.audit_operations import AUDIT_OPERATIONS
+from shared.contracts.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
 from shared.contracts.operation import ETAG, Answer, Operation, Parameter, Schema
 from shared.contracts.preference_operations import PREFERENCE_OPERATIONS
@@ -180,6 +181,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (_TENANT, _IF_MATCH),
         tag="Operations",
     ),
+    *DEAD_LETTER_OPERATIONS,
     *AUDIT_OPERATIONS,
     *PREFERENCE_OPERATIONS,
     Operation(

@@ -70,7 +70,8 @@ def _target_document(result: TargetResult) -> Document:
     )
 
 
-def _attempt(document: Document) -> Attempt:
+def attempt_of(document: Document) -> Attempt:
+    """The attempt in a stored document."""
     return Attempt(
         id=AttemptId(document["id"]),
         number=document["number"],
@@ -147,7 +148,7 @@ def _delivery(channel: str, document: Document) -> Delivery:
         reason=document.get("reason"),
         was_in_doubt=document.get("wasInDoubt", False),
         sweeps=document.get("sweeps", 0),
-        attempts=tuple(_attempt(attempt) for attempt in document["attempts"]),
+        attempts=tuple(attempt_of(attempt) for attempt in document["attempts"]),
     )
 
 

@@ -1,48 +1,72 @@
-"""Deliveries we gave up on, put where an operator finds them: ids and history, no address and no content."""
+"""Deliveries that ended badly, put where an operator finds them, when there is something that an operator can do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from shared.contracts.events import dead_letter_message
-from shared.contracts.stored_documents import attempt_document
+from shared.contracts.dead_letter_documents import letter_document
+from shared.contracts.events import BusMessage, dead_letter_message
+from shared.domain.dead_letter import DeadDelivery, DeadLetter, Tag, name_of, tag_of_delivery
 from shared.domain.notification import Attempt, Notification
 from shared.domain.status import DeliveryStatus
-from shared.domain.verdict import EXHAUSTED
 from shared.pipeline.services import DEAD_LETTERS, Services
 
-# Nobody's address is wrong and no provider is away: a template and its data don't fit, and somebody has to mend them.
-TEMPLATE_FAULTS = frozenset({"template_unusable", "content_refused"})
-GIVEN_UP = TEMPLATE_FAULTS | {EXHAUSTED}  # reasons of a failed delivery that is a dead letter
+ENDS_BADLY = frozenset({DeliveryStatus.FAILED, DeliveryStatus.EXPIRED})
 
 
-async def dead_letter(given_up: Sequence[tuple[Notification, str, Sequence[Attempt]]], services: Services) -> None:
-    """Each (notification, channel, attempts) is on the dead-letter queue. Raises PublishFailed.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A delivery that is not tried again, why, and all its attempts."""
+
+    notification: Notification
+    channel: str
+    status: DeliveryStatus
+    reason: str | None
+    attempts: Sequence[Attempt]
+
+
+async def dead_letter(ended: Iterable[Ended], services: Services) -> None:
+    """Those of the deliveries that somebody may have to act on are on the dead-letter queue. Raises PublishFailed.
 
     But for one that another channel takes over from: whoever replayed it would send what that one sends already.
     """
-    given_up = [each for each in given_up if not _is_followed(*each)]
-    if not given_up:
-        return
-    messages = [
-        dead_letter_message(
-            {
-                "trackingId": notification.tracking_id,
-                "tenantId": notification.tenant_id,
-                "channel": channel,
-                "lane": notification.lane.value,
-                "attempts": [attempt_document(attempt) for attempt in attempts],
-            },
-            message_id=f"{notification.tracking_id}.{channel}.dead",
-            tag="poison" if _is_template_fault(attempts) else "exhausted",
-        )
-        for notification, channel, attempts in given_up
-    ]
-    await services.publisher.publish(DEAD_LETTERS, messages)
+    messages = [message_of(letter) for each in ended if (letter := _letter(each, services))]
+    if messages:
+        await services.publisher.publish(DEAD_LETTERS, messages)
 
 
-def _is_followed(notification: Notification, _: str, attempts: Sequence[Attempt]) -> bool:
-    stands_by = any(delivery.status is DeliveryStatus.STANDBY for delivery in notification.deliveries.values())
-    return stands_by and not _is_template_fault(attempts)
+def message_of(letter: DeadLetter) -> BusMessage:
+    """The dead letter as it goes onto its queue; every copy has the same id there."""
+    return dead_letter_message(
+        letter_document(letter), message_id=f"{name_of(letter.story)}.dead", tag=letter.tag.value
+    )
 
 
-def _is_template_fault(attempts: Sequence[Attempt]) -> bool:
-    return bool(attempts) and attempts[-1].reason in TEMPLATE_FAULTS
+def _letter(ended: Ended, services: Services) -> DeadLetter | None:
+    notification, attempts = ended.notification, tuple(ended.attempts)
+    last = attempts[-1] if attempts else None
+    tag = tag_of_delivery(ended.status, ended.reason, last)
+    if tag is None or (tag is not Tag.POISON and _is_followed(notification)):
+        return None
+    # Not the time of writing: a copy that is published after a crash must be the same letter.
+    dead_since = (last.finished_at or last.claimed_at) if last else notification.created_at
+    return DeadLetter(
+        tenant_id=notification.tenant_id,
+        tag=tag,
+        reason=ended.reason or tag.value,
+        dead_since=dead_since,
+        filed_at=services.clock.now(),
+        story=DeadDelivery(
+            tracking_id=notification.tracking_id,
+            channel=ended.channel,
+            lane=notification.lane,
+            category=notification.category,
+            template=notification.template,
+            expires_at=notification.expires_at,
+            attempt=last.number if last else 0,
+            attempts=attempts,
+        ),
+    )
+
+
+def _is_followed(notification: Notification) -> bool:
+    return any(delivery.status is DeliveryStatus.STANDBY for delivery in notification.deliveries.values())

@@ -16,7 +16,7 @@ from shared.domain.status import DeliveryStatus
 from shared.domain.targets import with_reach
 from shared.domain.verdict import Verdict
 from shared.pipeline.announce import publish_status
-from shared.pipeline.dead_letters import GIVEN_UP, dead_letter
+from shared.pipeline.dead_letters import ENDS_BADLY, Ended, dead_letter
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
 from shared.pipeline.suppressions import heed_refusals
@@ -51,9 +51,15 @@ async def record_outcomes(
     )
     await dead_letter(
         [
-            (notification, chunk.channel, (*notification.deliveries[chunk.channel].attempts[:-1], outcome.attempt))
+            Ended(
+                notification,
+                chunk.channel,
+                outcome.status,
+                outcome.reason,
+                (*notification.deliveries[chunk.channel].attempts[:-1], outcome.attempt),
+            )
             for notification, outcome in results
-            if _is_given_up(outcome)
+            if outcome.status in ENDS_BADLY
         ],
         services,
     )
@@ -107,7 +113,7 @@ def _status_event(chunk: Chunk, outcomes: Sequence[Outcome], services: Services)
 async def announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services: Services) -> None:
     """Says again what an earlier copy of the message recorded and may have died before saying. Raises PublishFailed."""
     wanted = {item.tracking_id: item.attempt for item in chunk.items}
-    outcomes, given_up = [], []
+    outcomes, ended = [], []
     for answer in refused:
         if answer.refusal is ClaimRefusal.UNKNOWN:
             logger.warning("No such notification", extra={"tracking_id": answer.tracking_id})
@@ -128,13 +134,11 @@ async def announce_known(chunk: Chunk, refused: Sequence[NotClaimed], services: 
                     expires_at=answer.notification.expires_at,
                 )
             )
-            if delivery.status is DeliveryStatus.FAILED and delivery.reason in GIVEN_UP:
-                given_up.append((answer.notification, chunk.channel, delivery.attempts))
-    await dead_letter(given_up, services)
+            if delivery.status in ENDS_BADLY:
+                ended.append(
+                    Ended(answer.notification, chunk.channel, delivery.status, delivery.reason, delivery.attempts)
+                )
+    await dead_letter(ended, services)
     if outcomes:
         awaited = any(answer.notification.awaited for answer in refused if answer.notification)
         await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)
-
-
-def _is_given_up(outcome: Outcome) -> bool:
-    return outcome.status is DeliveryStatus.FAILED and outcome.reason in GIVEN_UP

@@ -16,15 +16,16 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from shared.channels import CHANNELS
-from shared.contracts.events import NotificationSubmitted, dead_letter_message
+from shared.contracts.events import NotificationSubmitted
 from shared.contracts.field_errors import pointer_to
+from shared.domain.dead_letter import BUS, DeadLetter, DeadMessage, Tag
+from shared.pipeline.dead_letters import message_of
 from shared.pipeline.services import DEAD_LETTERS, Services
 
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 128 * 1024  # a chunk or its outcomes are below 20 KiB, and the broker's standard tier takes 256
 MAX_POINTERS = 10
-TAG = "poison"
 _UNKNOWN_VERSION = "unknown_version"
 
 Event = TypeVar("Event", bound=BaseModel)
@@ -88,17 +89,15 @@ def _check_chunk(event: NotificationSubmitted) -> None:
 
 async def _bury(body: bytes, entity: str, problem: _Unreadable, services: Services) -> None:
     digest = hashlib.sha256(entity.encode() + b"\n" + body).hexdigest()
-    story: dict[str, Any] = {
-        "entity": entity,
-        "reason": problem.reason,
-        "pointers": list(problem.pointers),
-        "bytes": len(body),
-        "digest": digest,
-        "buriedAt": services.clock.now().isoformat(),
-    }
-    if problem.reason == _UNKNOWN_VERSION:
-        story["body"] = body.decode()
+    story = DeadMessage(
+        entity=entity,
+        digest=digest,
+        size=len(body),
+        pointers=tuple(problem.pointers),
+        body=body.decode() if problem.reason == _UNKNOWN_VERSION else None,
+    )
+    now = services.clock.now()
     # The same bytes have the same id, so the queue's duplicate detection keeps a storm of copies from filling it.
-    letter = dead_letter_message(story, message_id=f"{digest[:40]}.{TAG}", tag=TAG)
-    await services.publisher.publish(DEAD_LETTERS, [letter])
+    letter = DeadLetter(BUS, Tag.POISON, problem.reason, dead_since=now, story=story, filed_at=now)
+    await services.publisher.publish(DEAD_LETTERS, [message_of(letter)])
     logger.warning("Message not readable", extra={"entity": entity, "reason": problem.reason, "digest": digest})

@@ -26,7 +26,7 @@ from shared.domain.targets import PARTLY_SENT, any_taken
 from shared.domain.verdict import EXHAUSTED
 from shared.pipeline import fallback
 from shared.pipeline.announce import publish_chunks
-from shared.pipeline.dead_letters import dead_letter
+from shared.pipeline.dead_letters import ENDS_BADLY, Ended, dead_letter
 from shared.pipeline.holds import Holds, holds_over
 from shared.pipeline.in_doubt import Findings, find_in_doubt
 from shared.pipeline.services import Services
@@ -185,9 +185,11 @@ async def _make_together(partition: PartitionKey, moves: Sequence[_Move], servic
     await publish_chunks(_chunks([move for move in moves if move.nudge.status is move.nudge.was]), services)
     await dead_letter(
         [
-            (move.notification, move.delivery.channel, move.delivery.attempts)
+            Ended(
+                move.notification, move.delivery.channel, move.nudge.status, move.nudge.reason, move.delivery.attempts
+            )
             for move in moves
-            if move.nudge.reason == EXHAUSTED
+            if move.nudge.status in ENDS_BADLY
         ],
         services,
     )

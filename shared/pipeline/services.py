@@ -9,6 +9,7 @@ from shared.domain.prices import PriceBook
 from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
+from shared.pipeline.dead_letter_store import DeadLetterStore
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
 from shared.pipeline.preference_store import PreferenceStore
@@ -33,6 +34,7 @@ SUBMITTED = "notifications-submitted"
 STATUS = "notifications-status"
 CALLBACKS = "callbacks"
 DEAD_LETTERS = "dead-letters"
+UNDELIVERED = "undelivered"  # where the broker's own dead-letter queues forward to
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Services:
     audit: AuditLog
     preferences: PreferenceStore
     consents: Consents
+    dead_letters: DeadLetterStore
     publisher: Publisher
     templates: TemplateCatalogue
     renderer: Renderer

@@ -14,6 +14,7 @@ import orjson
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from shared.adapters import cosmos_queries
+from tests.fakes import dead_letter_queries
 from tests.fakes.patch_condition import holds
 from tests.fakes.steps import Lost, StepsThrough
 
@@ -133,6 +134,8 @@ class InMemoryContainer:
         if query == cosmos_queries.AUDIT_ENTRIES:
             entries = [doc for doc in scope if doc["type"] == "entry" and doc["sequence"] < values["@before"]]
             return sorted(entries, key=lambda entry: -entry["sequence"])[: values["@limit"]]
+        if dead_letter_queries.is_about_dead_letters(query):
+            return dead_letter_queries.select(query, values, scope)
         assert "wakeAt <= @now" in query, query
         overdue = [doc for doc in scope if doc["type"] == "notification" and _wakes(doc, values["@now"])]
         return overdue[: values["@limit"]]

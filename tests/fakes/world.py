@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_audit import CosmosAuditLog
+from shared.adapters.cosmos_dead_letters import CosmosDeadLetters
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
@@ -101,6 +102,7 @@ class World:
             audit=CosmosAuditLog(self.database),  # type: ignore[arg-type]
             preferences=self.preferences,
             consents=Consents(self.preferences),
+            dead_letters=CosmosDeadLetters(self.database),  # type: ignore[arg-type]
             publisher=self.publisher,
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),
