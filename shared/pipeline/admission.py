@@ -30,8 +30,9 @@ from shared.pipeline.request_rates import RequestRates
 
 logger = logging.getLogger(__name__)
 
-ACCEPT_SECONDS = 0.2  # that accepting one notification may take; with twice that high is still far from half a second
-ITEMS_PER_PLACE = 16  # of a batch: planning and committing so many costs about as much as one single request
+ACCEPT_SECONDS = 0.4  # that accepting one notification may take; high shares the process and has half a second
+ITEMS_PER_PLACE = 100  # of a batch: one commit carries as many (pipeline/submit_batch.py)
+LEAST_SHARE = 2  # a slow process still takes half of its limit at once: slow is not yet overloaded
 FAR_AHEAD = timedelta(minutes=10)  # what is sent only then does not wait in any lane now
 _SHEDDABLE = frozenset({Lane.NORMAL, Lane.LOW})
 _TO_SEND = {DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED}
@@ -125,13 +126,13 @@ class Thresholds:
 
     Attributes:
         lags: how late deliveries may start.
-        in_flight: requests under way in this process at most, batches by ITEMS_PER_PLACE. Fewer, down to a few, while
+        in_flight: requests under way in this process at most, batches by ITEMS_PER_PLACE. Fewer, down to half, while
             accepting takes longer than ACCEPT_SECONDS.
         throttled: share of calls that the store refuses for load.
     """
 
     lags: LagLimits = field(default_factory=LagLimits)
-    in_flight: Mapping[Lane, int] = field(default_factory=lambda: {Lane.NORMAL: 64, Lane.LOW: 32})
+    in_flight: Mapping[Lane, int] = field(default_factory=lambda: {Lane.NORMAL: 128, Lane.LOW: 64})
     throttled: Mapping[Lane, float] = field(default_factory=lambda: {Lane.NORMAL: 0.2, Lane.LOW: 0.02})
 
 
@@ -153,7 +154,7 @@ class Admission:
         self._monotonic = monotonic
         self._in_flight = 0
         self._limits = {
-            lane: ConcurrencyLimit(most, target_seconds=ACCEPT_SECONDS)
+            lane: ConcurrencyLimit(most, target_seconds=ACCEPT_SECONDS, least=max(1, most // LEAST_SHARE))
             for lane, most in self._thresholds.in_flight.items()
         }
         self._closed: set[LaneKey] = set()

@@ -11,7 +11,7 @@ from shared.domain.identifiers import TenantId
 from shared.domain.lane_telling import Telling
 from shared.domain.notification import Lane
 from shared.domain.tenant_policy import TenantPolicy
-from shared.pipeline.admission import FAR_AHEAD, Admission, Thresholds, Wanted
+from shared.pipeline.admission import FAR_AHEAD, ITEMS_PER_PLACE, Admission, Thresholds, Wanted
 from shared.pipeline.lane_board import LaneBoard
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.services import SUBMITTED
@@ -155,9 +155,9 @@ async def test_a_refusal_says_when_to_come_back_and_not_all_at_the_same_time() -
 
 
 def test_a_busy_process_sheds_low_then_normal() -> None:
-    refused = {count: _refused_with(count) for count in (0, 32, 33, 64, 65, 500)}
+    refused = {count: _refused_with(count) for count in (0, 64, 65, 128, 129, 500)}
 
-    assert refused == {0: [], 32: [], 33: [LOW], 64: [LOW], 65: [LOW, NORMAL], 500: [LOW, NORMAL]}
+    assert refused == {0: [], 64: [], 65: [LOW], 128: [LOW], 129: [LOW, NORMAL], 500: [LOW, NORMAL]}
 
 
 def _refused_with(in_flight: int) -> list[Lane]:
@@ -167,7 +167,7 @@ def _refused_with(in_flight: int) -> list[Lane]:
 def _is_refused(lane: Lane, in_flight: int) -> bool:
     admission = Admission(LaneBoard())
     try:
-        with admission.under_way(in_flight * 16):
+        with admission.under_way(in_flight * ITEMS_PER_PLACE):
             _run(admission.admit(TENANT, Wanted(1, frozenset({lane}), {("email", lane): 1}), NO_POLICY))
     except Overloaded:
         return True
