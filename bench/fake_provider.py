@@ -34,6 +34,8 @@ def attempt_ids(path: str, headers: dict[str, str], body: bytes) -> list[str]:
     if path.startswith("/2010-04-01"):
         callback = parse_qs(body.decode())["StatusCallback"][0]
         return [parse_qs(urlsplit(callback).query)["attempt_id"][0]]
+    if path == "/emails:send":
+        return [str(orjson.loads(body)["headers"]["X-CNS-Attempt-Id"])]
     if "/messages" in path:
         push = orjson.loads(body)
         return [str(push.get("attempt_id") or push["message"]["data"]["attempt_id"])]

@@ -103,6 +103,30 @@ DEFECTS = (
         "crash-in-call",
         ("lost",),
     ),
+    Defect(
+        "doubt is failed over",
+        "shared/domain/verdict.py",
+        "    if isinstance(error, InDoubt):\n",
+        "    if isinstance(error, InDoubt) and len(situation.order) < 2:\n",
+        "failover",
+        ("in doubt were sent again", "internal duplicates"),
+    ),
+    Defect(
+        "while one probes everybody calls",
+        "shared/domain/breaker.py",
+        "    if circuit.state is State.CLOSED:\n        return CLEAR\n",
+        "    if circuit.state is not State.OPEN:\n        return CLEAR\n",
+        "breaker",
+        ("calls at once", "probes within"),
+    ),
+    Defect(
+        "nothing is ever taken for ill",
+        "shared/domain/breaker.py",
+        "        return self._in_a_row >= self._needed_in_a_row() or self._rate_is_high()\n",
+        "        return False\n",
+        "outage",
+        ("calls for", "spent"),
+    ),
 )
 
 

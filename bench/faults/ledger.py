@@ -28,12 +28,16 @@ Delivery = tuple[str, str]  # tracking id, channel
 
 @dataclass
 class Call:
-    """One provider call. ``status`` is what was answered, None while (or for ever) nothing was."""
+    """One provider call. ``status`` is what was answered, None while (or for ever) nothing was.
+
+    ``path`` tells the providers of one channel apart.
+    """
 
     attempt_id: str
     at: float
     status: int | None = None
     ended: float | None = None
+    path: str = ""
 
     @property
     def delivery(self) -> Delivery:

@@ -94,7 +94,7 @@ class OutsideProvider:
             attempts, now = attempt_ids(request.path, headers, body), time.monotonic()
         except (LookupError, ValueError):
             return web.Response(status=400, text="no attempt id")
-        calls = [Call(attempt, now) for attempt in attempts]
+        calls = [Call(attempt, now, path=request.path) for attempt in attempts]
         self.calls += calls
         try:
             # A request that carries many attempts is answered as the first is that is not well.
@@ -140,6 +140,8 @@ def accepted(path: str) -> web.Response:
         return web.Response(status=202, headers={"x-message-id": "m1"})
     if path.startswith("/2010-04-01"):
         return web.json_response({"sid": "SM1", "status": "queued"}, status=201)
+    if path == "/emails:send":
+        return web.json_response({"id": "1", "status": "Running"}, status=202)
     if "/messages" in path:
         return web.Response(status=201, headers={"location": "http://127.0.0.1/hub/messages/1-2-3?api-version=2020-06"})
     return web.Response(status=200)

@@ -1,12 +1,13 @@
 """All scenarios, in the order they are begun: the long ones first."""
 
 from bench.faults.scenario import Scenario
-from bench.faults.scenarios import accepting, bus, callbacks, overload, poison, processes, providers
+from bench.faults.scenarios import accepting, bus, callbacks, outages, overload, poison, processes, providers
 
 SCENARIOS: tuple[Scenario, ...] = (
     *accepting.SCENARIOS,
     *overload.SCENARIOS,
     *callbacks.SCENARIOS,
+    *outages.SCENARIOS,
     *providers.SCENARIOS,
     *processes.SCENARIOS,
     *bus.SCENARIOS,

@@ -22,7 +22,7 @@ from local_azure.up.ports import Ports, is_free
 
 ROOT = Path(__file__).parents[2]
 HOST, BROKER, STORE = "functions_host", "servicebus", "cosmos"
-_PROVIDER_SETTINGS = ("SENDGRID_BASE_URL", "TWILIO_BASE_URL", "NOTIFICATION_HUBS_BASE_URL")
+_PROVIDER_SETTINGS = ("SENDGRID_BASE_URL", "ACS_EMAIL_BASE_URL", "TWILIO_BASE_URL", "NOTIFICATION_HUBS_BASE_URL")
 _START_SECONDS = 120
 _FIRST_OFFSET, _OFFSETS = 20_000, 60
 _offsets_in_use: set[int] = set()

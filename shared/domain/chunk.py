@@ -30,9 +30,9 @@ class Chunk:
     """1 to 50 deliveries of one tenant, partition, channel, lane, category and template.
 
     ``due_at`` is until when the broker holds the message back. ``wanted_at`` is when the deliveries were to be sent
-    (on accepting, at ``sendAt``, in their tenant's turn); it stays as it is when they are held back once more, so that
-    it tells how late they are. ``is_held`` says that a quarantine held them before. ``waited_for`` names the limits (of
-    a provider, of the tenant) in whose queue they have had their place already.
+    (on accepting, at ``sendAt``, in their tenant's turn, after an outage); it stays as it is when they are held back
+    once more, so that it tells how late they are. ``is_held`` says that a quarantine held them before. ``waited_for``
+    names the limits (of a provider, of the tenant) in whose queue they have had their place already.
     """
 
     tenant_id: TenantId

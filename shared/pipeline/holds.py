@@ -46,8 +46,10 @@ async def hold(chunk: Chunk, items: Sequence[ChunkItem], provider: str, standing
             "seconds": round((time - now).total_seconds()),
         },
     )
+    # Wanted from then on: an outage makes nobody late, and is no reason to refuse what others ask for.
     await publish_chunks(
-        [replace(chunk, items=tuple(group), due_at=due_at) for due_at, group in groups.items()], services
+        [replace(chunk, items=tuple(group), due_at=due_at, wanted_at=due_at) for due_at, group in groups.items()],
+        services,
     )
 
 

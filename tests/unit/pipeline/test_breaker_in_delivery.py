@@ -76,6 +76,7 @@ async def test_with_nobody_else_deliveries_wait_on_the_bus_and_spend_nothing() -
     assert {(each.status, each.attempt) for each in waiting} == {(DeliveryStatus.QUEUED, 0)}
     held = taken(world)
     assert held.items == chunk.items
+    assert held.wanted_at == message.due_at  # an outage is no lag that new requests would be refused for
 
 
 async def test_answers_say_that_a_delivery_is_held_and_for_how_long() -> None:
