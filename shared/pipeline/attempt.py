@@ -133,6 +133,8 @@ async def _answers(group: Sequence[_Prepared], pace: Pace, services: Services) -
         checked = _CheckedTurns(pace, first.assignment, services)
         return [await send_to_targets(first.message, first.assignment.provider, checked, earlier)]
     await pace.turn()
+    if services.consents.keeps_nothing(first.assignment.notification.tenant_id):
+        return await _send(group)
     refused = {index: error for index, one in enumerate(group) if (error := await _refusal(one, services))}
     allowed = [one for index, one in enumerate(group) if index not in refused]
     answered = iter(await _send(allowed) if allowed else ())

@@ -24,8 +24,9 @@ _QUIET_HOURS_STAND_FOR = timedelta(minutes=1)  # quiet hours begin to the minute
 
 async def with_consent(notification: Notification, customer: Preferences | None, services: Services) -> Notification:
     """The notification as the customer allows it: deliveries suppressed or put off. Raises StoreUnavailable."""
-    kept = await services.consents.keeps(notification.tenant_id)
-    if customer is None and not kept.suppressions:
+    if services.consents.keeps_nothing(notification.tenant_id):
+        return notification
+    if customer is None and not (await services.consents.keeps(notification.tenant_id)).suppressions:
         return notification
     decided = {
         name: await _decided(notification, delivery, customer, services)
@@ -89,6 +90,8 @@ async def check_before_send(notification: Notification, channel: str, services: 
 async def _permission_now(notification: Notification, delivery: Delivery, services: Services) -> Permission | None:
     """The permission made anew; None where the one given at accept still stands."""
     tenant, consents, now = notification.tenant_id, services.consents, services.clock.now()
+    if consents.keeps_nothing(tenant):
+        return None
     kept = await consents.keeps(tenant)
     if not kept.profiles and not kept.suppressions:
         return None

@@ -57,9 +57,20 @@ class _Memory(Generic[_Value]):
         self._entries: dict[_Key, _Entry[_Value]] = {}
         self._reading: dict[_Key, asyncio.Task[_Value]] = {}
 
-    async def get(self, key: _Key, read: Callable[[], Awaitable[_Value]]) -> _Value:
+    def known(self, key: _Key) -> _Value | None:
+        """The value if it is remembered and has not changed since, for all that was read of the log."""
+        entry = self._valid(key)
+        return entry.value if entry else None
+
+    def _valid(self, key: _Key) -> _Entry[_Value] | None:
         entry = self._entries.get(key)
         if entry and asyncio.get_running_loop().time() < entry.until and self._log.changed_in(key) <= entry.reading:
+            return entry
+        return None
+
+    async def get(self, key: _Key, read: Callable[[], Awaitable[_Value]]) -> _Value:
+        entry = self._valid(key)
+        if entry:
             return entry.value
         task = self._reading.get(key)
         if task is None:
@@ -93,6 +104,10 @@ class _ChangeLog:
         self._seen: dict[str, float] = {}
         self._heard: dict[_Key, int] = {}
         self._stamped: dict[_Key, float] = {}
+
+    def is_current(self) -> bool:
+        """Whether the log has been read so lately that it need not be read again."""
+        return asyncio.get_running_loop().time() - self._read_at < READ_EVERY_SECONDS
 
     async def follow(self) -> None:
         """The log has been read lately enough to rely on memory. Raises StoreUnavailable."""
@@ -162,9 +177,13 @@ class Consents:
         await self._log.follow()
         return await self._kept.get((tenant, _KEPT_SUBJECT), lambda: self._store.kept(tenant))
 
+    def keeps_nothing(self, tenant: TenantId) -> bool:
+        """Whether nothing is kept for the tenant, for certain at this moment; asks nobody, so it costs nothing."""
+        return self._log.is_current() and self._kept.known((tenant, _KEPT_SUBJECT)) == _NOTHING
+
     async def profile(self, tenant: TenantId, customer_id: str | None) -> Preferences | None:
         """The customer's profile; None when there is none. Raises StoreUnavailable."""
-        if customer_id is None or not (await self.keeps(tenant)).profiles:
+        if customer_id is None or self.keeps_nothing(tenant) or not (await self.keeps(tenant)).profiles:
             return None
         return await self._profiles.get(
             (tenant, subject_of(customer_id)), lambda: self._read_profile(tenant, customer_id)
@@ -210,6 +229,7 @@ class Consents:
 
 
 _KEPT_SUBJECT = "kept"
+_NOTHING = Kept()
 
 
 def subject_of(customer_id: str) -> str:
