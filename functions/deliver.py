@@ -13,7 +13,7 @@ from shared.bootstrap import services
 from shared.channels import CHANNELS
 from shared.contracts.events import NotificationSubmitted
 from shared.domain.notification import Lane
-from shared.pipeline import deliver
+from shared.pipeline import shadow
 from shared.pipeline.poison import read_or_bury
 from shared.pipeline.services import SUBMITTED
 
@@ -26,7 +26,7 @@ def _delivery_function(channel: str, lane: Lane) -> Callable[[func.ServiceBusMes
     async def deliver_chunk(message: func.ServiceBusMessage) -> None:
         event = await read_or_bury(NotificationSubmitted, message.get_body(), entity, services())
         if event:
-            await deliver.deliver(event.to_chunk(), services())
+            await shadow.deliver_as_decided(event.to_chunk(), services())
 
     deliver_chunk.__name__ = f"deliver_{channel}_{lane.value}"
     return deliver_chunk

@@ -35,8 +35,9 @@ DEFECTS = (
     Defect(
         "settle before send",
         "functions/deliver.py",
-        "        await deliver.deliver(event.to_chunk(), services())\n",
-        '        __import__("asyncio").get_running_loop().create_task(deliver.deliver(event.to_chunk(), services()))\n',
+        "        await shadow.deliver_as_decided(event.to_chunk(), services())\n",
+        "        doing = shadow.deliver_as_decided(event.to_chunk(), services())\n"
+        '            __import__("asyncio").get_running_loop().create_task(doing)\n',
         "store-refuses",
         ("did not deliver again", "lost"),
     ),

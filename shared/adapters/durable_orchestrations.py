@@ -10,6 +10,7 @@ from azure.durable_functions import DurableOrchestrationClient, OrchestrationRun
 
 from shared.domain.identifiers import TrackingId
 from shared.domain.notification import Notification
+from shared.domain.status import is_outcome
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,8 @@ class DurableOutcomeWaiter:
 
     async def start(self, notification: Notification, wait: timedelta) -> bool:
         # Channels in turn have no outcome each that would tell when it is over.
-        awaited = [WHOLE] if notification.fallback else sorted(notification.deliveries)
+        open_ones = [name for name, each in notification.deliveries.items() if not is_outcome(each.status)]
+        awaited = [WHOLE] if notification.fallback else sorted(open_ones)
         argument = {"channels": awaited, "waitSeconds": wait.total_seconds()}
         try:
             await self._client.start_new(AWAIT_OUTCOME, waiter_id(notification.tracking_id), argument)

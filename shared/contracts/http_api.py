@@ -102,10 +102,13 @@ class TemplateModel(Inbound):
 
 
 class RoutingModel(Inbound):
-    """Channels in turn: the next one is used when the one before failed, or was not confirmed in time."""
+    """Channels in turn: the next one is used when the one before failed, or was not confirmed in time.
+
+    Without ``order`` it is the customer's, as far as the customer can be reached on its channels.
+    """
 
     strategy: Literal["fallback"]
-    order: Annotated[list[ChannelName], Field(min_length=2, max_length=MAX_CHANNELS)]
+    order: Annotated[list[ChannelName], Field(min_length=2, max_length=MAX_CHANNELS)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1, le=int(MAX_DEADLINE.total_seconds()), strict=True)] | None = None
 
     @property
@@ -142,9 +145,9 @@ class SubmitNotification(Inbound):
         return self
 
     def wanted_channels(self) -> Iterator[tuple[str, str]]:
-        """Each channel asked for, after the JSON pointer to it; in order."""
-        where, names = ("/routing/order", self.routing.order) if self.routing else ("/channels", self.channels or [])
-        return ((f"{where}/{index}", name) for index, name in enumerate(names))
+        """Each channel asked for, after the JSON pointer to it; in order. None where that is left to the customer."""
+        where, names = ("/routing/order", self.routing.order) if self.routing else ("/channels", self.channels)
+        return ((f"{where}/{index}", name) for index, name in enumerate(names or ()))
 
 
 class SubmitBatch(BaseModel):

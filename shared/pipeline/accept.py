@@ -106,7 +106,7 @@ def plan_notification(
         expires_at=request.expires_at,
         metadata=request.metadata,
         awaited=awaited,
-        fallback=fallback_of(request),
+        fallback=fallback_of(request, deliveries),
     )
 
 

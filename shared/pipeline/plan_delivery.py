@@ -3,7 +3,8 @@
 Takes what all channels of the request share and one channel; gives a Delivery. accept.py puts them together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn
@@ -41,6 +42,9 @@ class Asked:
 
 def plan_deliveries(asked: Asked, errors: list[FieldError]) -> Mapping[str, Delivery]:
     """The deliveries of all channels asked for, by channel; what is wrong with one is added to ``errors``."""
+    routing = asked.request.routing
+    if routing and routing.order is None:
+        return _in_turn(_as_the_customer_likes(asked, errors), asked)
     deliveries: dict[str, Delivery] = {}
     seen: set[str] = set()
     for pointer, name in asked.request.wanted_channels():
@@ -52,13 +56,25 @@ def plan_deliveries(asked: Asked, errors: list[FieldError]) -> Mapping[str, Deli
             deliveries[name] = _delivery(CHANNELS[name], pointer, asked)
         except InvalidSubmission as problem:
             errors.extend(problem.errors)
-    return deliveries if asked.request.routing is None else _in_turn(deliveries, asked)
+    return deliveries if routing is None else _in_turn(deliveries, asked)
 
 
-def fallback_of(request: SubmitNotification) -> Fallback | None:
+def _as_the_customer_likes(asked: Asked, errors: list[FieldError]) -> Mapping[str, Delivery]:
+    """The channels of the customer's order that this notification can go out on; no order has to fit every template."""
+    order = [name for name in asked.customer.fallback_order if name in CHANNELS] if asked.customer else []
+    deliveries: dict[str, Delivery] = {}
+    for name in order:
+        with suppress(InvalidSubmission):
+            deliveries[name] = _delivery(CHANNELS[name], "/routing/order", asked)
+    if not deliveries:
+        known = "none of the customer's channels can be used" if order else "is required: the customer has none"
+        errors.append(FieldError("/routing/order", known))
+    return deliveries
+
+
+def fallback_of(request: SubmitNotification, deliveries: Iterable[str]) -> Fallback | None:
     """How the channels of the request follow each other; None when each is used."""
-    routing = request.routing
-    return None if routing is None else Fallback(tuple(routing.order), routing.deadline)
+    return Fallback(tuple(deliveries), request.routing.deadline) if request.routing else None
 
 
 def _in_turn(deliveries: Mapping[str, Delivery], asked: Asked) -> Mapping[str, Delivery]:

@@ -20,6 +20,7 @@ from shared.contracts.http_api import (
     SubmitNotification,
 )
 from shared.domain.errors import Conflict, FieldError, InvalidSubmission, KeyReused, TooManyRequests
+from shared.domain.fallback import is_settled
 from shared.domain.idempotency import KeyRecord, KeyTaken, digest_of, key_id
 from shared.domain.identifiers import (
     TrackingId,
@@ -88,8 +89,9 @@ async def submit(request: SubmitRequest, caller: Caller, services: Services, wai
         raise InvalidSubmission([FieldError("", f"is larger than {MAX_BODY_BYTES} bytes")], status=413)
     with services.lanes.admission.under_way():
         taken = await _take(request, caller, services, waiter)
-    settled = taken.is_waiting and request.wait is not None and await waiter.wait(taken.tracking_id, request.wait)
-    return replace(taken, settled=settled)
+    if taken.is_waiting and request.wait is not None:
+        return replace(taken, settled=await waiter.wait(taken.tracking_id, request.wait))
+    return taken
 
 
 async def _take(request: SubmitRequest, caller: Caller, services: Services, waiter: OutcomeWaiter) -> Submitted:
@@ -112,6 +114,8 @@ async def _take(request: SubmitRequest, caller: Caller, services: Services, wait
         replay = await _replay(notification, request, services)
         if replay.tracking_id != notification.tracking_id:
             return replay
+    if request.wait is not None and is_settled(notification):
+        return Submitted(notification.tracking_id, answer, settled=True)  # nothing of it is to be sent
     waiting = request.wait is not None and await waiter.start(notification, request.wait)
     await publish_eagerly([notification], services)
     return Submitted(notification.tracking_id, answer, is_waiting=waiting)

@@ -14,11 +14,11 @@ from shared.domain.errors import CnsError
 from shared.domain.identifiers import TrackingId
 from shared.domain.receipt import Receipt, ReceiptKind
 from shared.pipeline.changes import follow_changes
-from shared.pipeline.deliver import deliver
 from shared.pipeline.receipts import receive_receipts
 from shared.pipeline.recover import sweep
 from shared.pipeline.retry import continue_retries
 from shared.pipeline.services import STATUS, SUBMITTED
+from shared.pipeline.shadow import deliver_as_decided
 from shared.pipeline.track import track
 from shared.ports import OutboundMessage, ReceiptRequest
 from tests.fakes.steps import Crash
@@ -116,7 +116,7 @@ class RealWorld:
             self.world.clock.advance_to(message.due_at)
         for _ in range(MAX_DELIVERIES):
             chunk = NotificationSubmitted.model_validate_json(message.body).to_chunk()
-            if await self._tolerate(deliver(chunk, self.world.services)):
+            if await self._tolerate(deliver_as_decided(chunk, self.world.services)):
                 return
         self.dead.append(message)
 

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from types import SimpleNamespace
@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.durable_orchestrations import DurableOrchestrations, DurableOutcomeWaiter, waiter_id
+from shared.adapters.durable_orchestrations import WHOLE, DurableOrchestrations, DurableOutcomeWaiter, waiter_id
 from shared.domain.identifiers import TrackingId
+from shared.domain.status import DeliveryStatus
+from tests.fakes.channels_in_turn import CONTENT, RECIPIENT, in_turn
 from tests.fakes.virtual_time import run_virtually
-from tests.fakes.world import World
+from tests.fakes.world import World, a_request
 
 ID = TrackingId("01M86PTPG0FM4ZR32P5GKMSV2T")
 
@@ -141,3 +143,40 @@ async def test_only_what_has_ended_is_forgotten() -> None:
 
     assert await DurableOrchestrations(client).forget_finished(since, until) == 3
     assert client.asked == (since, until, {"Completed", "Failed", "Terminated", "Canceled"})
+
+
+async def test_channels_in_turn_are_waited_for_as_one() -> None:
+    world, client = World(), Client(None)
+    await world.submit(a_request(**in_turn("push", "sms")))
+
+    await _waiter(client).start(world.notifications[0], timedelta(seconds=7))
+
+    [(_, _, argument)] = client.started
+    assert argument["channels"] == [WHOLE]
+
+
+async def test_what_was_decided_against_at_accept_is_not_waited_for() -> None:
+    world, client = World(), Client(None)
+    await world.submit(a_request(channels=["email", "sms"], recipient=RECIPIENT, content=CONTENT))
+    [notification] = world.notifications
+    suppressed = replace(notification.deliveries["sms"], status=DeliveryStatus.SUPPRESSED)
+    notification = replace(notification, deliveries={**notification.deliveries, "sms": suppressed})
+
+    await _waiter(client).start(notification, timedelta(seconds=7))
+
+    [(_, _, argument)] = client.started
+    assert argument["channels"] == ["email"]
+
+
+async def test_who_waits_for_the_whole_is_woken_when_alive() -> None:
+    alive, gone = Client(Status(State.Running)), Client(None)
+
+    await _waiter(alive).settle(ID)
+    await _waiter(gone).settle(ID)
+
+    assert alive.raised == [(waiter_id(ID), f"outcome-{WHOLE}", {})]
+    assert gone.raised == []
+
+
+async def test_that_nobody_can_be_woken_is_no_failure() -> None:
+    await _waiter(Client(Exception("the Durable API is away"))).settle(ID)

@@ -41,7 +41,6 @@ MALFORMED: list[tuple[str, Any, str]] = [
     ("both channels and routing", a_body(routing=ROUTING), ""),
     ("an unknown strategy", _routing(strategy="race"), "/routing/strategy"),
     ("no strategy", a_body(channels=None, routing={"order": ["email", "sms"]}), "/routing/strategy"),
-    ("no order", a_body(channels=None, routing={"strategy": "fallback"}), "/routing/order"),
     ("nothing to fall back to", _routing(order=["email"]), "/routing/order"),
     ("an endless order", _routing(order=["email"] * 9), "/routing/order"),
     ("an unknown channel in turn", _routing(order=["email", "pigeon"]), "/routing/order/1"),

@@ -11,6 +11,7 @@ from shared.domain.errors import InvalidSubmission
 from shared.domain.fallback import LOOK_AGAIN
 from shared.domain.identifiers import new_tracking_id, partition_key
 from shared.domain.notification import Category, Fallback, Lane, Notification, TemplateRef
+from shared.domain.preferences import Preferences
 from shared.domain.status import DeliveryStatus
 from shared.pipeline.accept import plan_notification, resolve_template
 from tests.fakes.channels_in_turn import in_turn
@@ -21,7 +22,7 @@ S = DeliveryStatus
 ORDER = {"template": {"id": "order-confirmation"}, "content": None}
 
 
-async def _plan(world: World | None = None, **changes: Any) -> Notification:
+async def _plan(world: World | None = None, customer: Preferences | None = None, **changes: Any) -> Notification:
     world = world or World()
     request = SubmitNotification.model_validate_json(json.dumps(a_body(**changes)))
     template = await resolve_template(request, CALLER, world.services)
@@ -33,6 +34,7 @@ async def _plan(world: World | None = None, **changes: Any) -> Notification:
         partition=partition_key(TENANT, 1),
         now=world.clock.now(),
         services=world.services,
+        customer=customer,
     )
 
 
@@ -261,3 +263,29 @@ async def test_a_channel_in_turn_that_is_not_enabled_is_refused() -> None:
         await _plan(world, **in_turn("push", "sms"))
 
     assert [error.pointer for error in refused.value.errors] == ["/routing/order/1"]
+
+
+LEFT_TO_THEM = in_turn("push", "sms") | {"routing": {"strategy": "fallback", "deadlineSeconds": 60}}
+
+
+async def test_an_order_that_is_left_to_the_customer_is_the_customers() -> None:
+    notification = await _plan(customer=Preferences(fallback_order=("sms", "push")), **LEFT_TO_THEM)
+
+    assert notification.fallback == Fallback(("sms", "push"), timedelta(seconds=60))
+    assert [each.status for each in notification.deliveries.values()] == [S.QUEUED, S.STANDBY]
+
+
+async def test_of_a_customers_order_what_this_notification_cant_go_out_on_is_left_out() -> None:
+    """The content has no part for webhooks, and the recipient no phone."""
+    order = ("webhook", "sms", "push")
+    recipient = {"deviceTokens": [{"platform": "fcm", "token": "t"}], "webhookUrl": "https://customer.example/hook"}
+
+    notification = await _plan(customer=Preferences(fallback_order=order), **(LEFT_TO_THEM | {"recipient": recipient}))
+
+    assert notification.fallback == Fallback(("push",), timedelta(seconds=60))
+    assert notification.deliveries["push"].status is S.QUEUED
+
+
+@pytest.mark.parametrize("customer", [None, Preferences(), Preferences(fallback_order=("webhook",))])
+async def test_an_order_that_nobody_has_is_refused(customer: Preferences | None) -> None:
+    assert await _pointers(customer=customer, **LEFT_TO_THEM) == ["/routing/order"]

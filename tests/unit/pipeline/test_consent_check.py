@@ -13,9 +13,12 @@ from shared.domain.status import DeliveryStatus
 from shared.domain.suppressed_address import mark_of
 from shared.pipeline.deliver import deliver
 from shared.pipeline.services import SUBMITTED
+from shared.pipeline.submit import submit
 from tests.fakes.accepted_chunks import accept, accept_together
+from tests.fakes.channels_in_turn import in_turn
+from tests.fakes.real_world import RealWorld
 from tests.fakes.virtual_time import run_virtually
-from tests.fakes.world import ADDRESS, TENANT, World, a_request
+from tests.fakes.world import ADDRESS, CALLER, TENANT, NoWaiter, World, a_request
 
 NO = Consent(granted=False, source="link", at=datetime(2026, 1, 1, tzinfo=UTC))
 OPTED_OUT = Preferences(consents={("marketing", "*"): NO})
@@ -191,5 +194,45 @@ def test_a_young_notification_costs_no_look_up_before_it_is_sent():
 
         assert _stands(world)[0] is DeliveryStatus.SENT
         assert world.preferences.calls["read"] == 0
+
+    tell(story)
+
+
+def test_whoever_waits_for_what_is_suppressed_at_once_hears_so_at_once():
+    async def story(world: World) -> None:
+        await _wants(world, OPTED_OUT)
+        waiter = NoWaiter(starts=True)
+        request = a_request(category="marketing", wait=10)
+
+        done = await submit(request, CALLER, world.services, waiter)
+
+        assert done.settled
+        assert waiter.started == []
+
+    tell(story)
+
+
+def test_when_the_customer_does_not_want_the_first_channel_the_next_takes_over():
+    async def story(world: World) -> None:
+        refuses_push = Preferences(consents={("marketing", "push"): NO})
+        await _wants(world, refuses_push)
+        await world.submit(a_request(category="marketing", **in_turn("push", "sms")))
+        await RealWorld(world).quiesce()
+
+        ends = {name: each.status for name, each in world.notifications[0].deliveries.items()}
+        assert ends == {"push": DeliveryStatus.SUPPRESSED, "sms": DeliveryStatus.DELIVERED}
+
+    tell(story)
+
+
+def test_a_customer_who_does_not_want_the_second_channel_either_gets_nothing():
+    async def story(world: World) -> None:
+        await _wants(world, OPTED_OUT)
+        await world.submit(a_request(category="marketing", **in_turn("push", "sms")))
+        await RealWorld(world).quiesce()
+
+        ends = {(each.status, each.reason) for each in world.notifications[0].deliveries.values()}
+        assert ends == {(DeliveryStatus.SUPPRESSED, "opted_out")}
+        assert not any(provider.ledger for provider in world.all_providers)
 
     tell(story)
