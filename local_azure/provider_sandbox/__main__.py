@@ -14,6 +14,7 @@ from local_azure.provider_sandbox.http_exchange import Handler
 from local_azure.provider_sandbox.listener import run
 from local_azure.provider_sandbox.sandbox import open_sandbox
 from local_azure.provider_sandbox.settings import SettingsError, read_settings
+from local_azure.provider_sandbox.smtp_listener import listening
 
 
 def main() -> int:
@@ -23,7 +24,12 @@ def main() -> int:
     @contextlib.asynccontextmanager
     async def lifetime(port: int) -> AsyncIterator[Handler]:
         settings = read_settings(os.environ)
-        async with open_sandbox(settings, arguments.data, port, arguments.receipt_delay_ms) as sandbox:
+        async with (
+            open_sandbox(settings, arguments.data, port, arguments.receipt_delay_ms) as sandbox,
+            listening(sandbox.smtp, arguments.smtp_port) as smtp_port,
+        ):
+            if smtp_port is not None:
+                print(f"mail: smtp://127.0.0.1:{smtp_port}", flush=True)
             yield sandbox.route
 
     try:
@@ -36,11 +42,14 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local_azure.provider_sandbox",
-        description="Plays SendGrid, Twilio, Notification Hubs, customers and consumers; the inbox is at /.",
+        description="Plays mail, SMS and push providers, customers and consumers; the inbox is at /.",
         epilog="Credentials and receipt secrets come from the environment; see local_azure/provider_sandbox/README.md.",
     )
     parser.add_argument(
         "--port", type=int, default=7080, help="HTTP port on 127.0.0.1 (default 7080; 0 takes a free one)"
+    )
+    parser.add_argument(
+        "--smtp-port", type=int, help="SMTP port on 127.0.0.1 (without it no mail is taken; 0 takes a free one)"
     )
     parser.add_argument(
         "--data",

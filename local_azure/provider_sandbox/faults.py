@@ -13,7 +13,7 @@ from typing import Any
 
 from local_azure.provider_sandbox.outcomes import HANG_MS, SLOW_MS, Outcome, refused
 
-PROVIDERS = ("sendgrid", "twilio", "notification_hubs", "webhook", "*")
+PROVIDERS = ("sendgrid", "acs_email", "smtp", "twilio", "acs_sms", "notification_hubs", "webhook", "*")
 _REFUSALS = {
     "400": "reject",
     "401": "unauthorized",
@@ -28,6 +28,7 @@ _MODES: dict[str, Outcome] = {
     "reset": Outcome("reset", accepted=False, steps=(), cuts_connection=True),
     "reset-after-accept": Outcome("reset-after-accept", cuts_connection=True),
     "malformed": Outcome("malformed", garbled=True),
+    "drip": Outcome("drip", drips=True),
 } | {status: refused(name, int(status)) for status, name in _REFUSALS.items()}
 
 

@@ -22,6 +22,7 @@ from local_azure.provider_sandbox.http_exchange import Reply, Request
 from local_azure.provider_sandbox.inbox import KEPT_MESSAGES, iso_time
 from local_azure.provider_sandbox.outcomes import Outcome
 from local_azure.provider_sandbox.provider_calls import Call, Part, ProviderCalls, ReceiptDraft
+from local_azure.provider_sandbox.receipts import Receipt
 from local_azure.provider_sandbox.sas_token import SasTokens
 from local_azure.provider_sandbox.settings import Settings
 
@@ -84,6 +85,9 @@ class NotificationHubs:
         self._receipts_url = f"{settings.receipts_url}/api/v1/receipts/notification_hubs"
         self._sent: OrderedDict[str, _Sent] = OrderedDict()
 
+    def takes(self, request: Request) -> bool:
+        return PATH.fullmatch(request.path) is not None
+
     async def handle(self, request: Request) -> Reply | None:
         path = PATH.fullmatch(request.path)
         if path is None:
@@ -130,11 +134,11 @@ class NotificationHubs:
             facts["reason"] = _REASONS[step]
         return ReceiptDraft(self._receipts_url, {"type": "push.acknowledged", "timestamp": iso_time(at), "data": facts})
 
-    def record_step(self, notification_id: str, step: str) -> None:
+    def record_step(self, receipt: Receipt) -> None:
         """Moves the telemetry on."""
-        sent = self._sent.get(notification_id)
+        sent = self._sent.get(receipt.payload.get("data", {}).get("notificationId", ""))
         if sent is not None:
-            sent.outcome = _TELEMETRY.get(step, sent.outcome)
+            sent.outcome = _TELEMETRY.get(receipt.step, sent.outcome)
 
     def _remember(self, call: Call) -> None:
         if call.provider_id not in self._sent:

@@ -15,8 +15,9 @@ class Outcome:
     """One way a call can end.
 
     `accepted` says whether the message reached the provider for good: it is what a checker counts, whatever the caller
-    saw. `status` is the HTTP status of a refusal (0: the vendor's own success status). `steps` are the receipts that
-    follow, in the order they are posted, each one receipt delay after the one before.
+    saw. `status` is the HTTP status of a refusal (0: the vendor's own success status). A call that `drips` is answered
+    one byte a second. `steps` are the receipts that follow, in the order they are posted, each one receipt delay after
+    the one before.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Outcome:
     retry_after_seconds: int = 0
     cuts_connection: bool = False
     garbled: bool = False
+    drips: bool = False
     posts_twice: bool = False
     forges_signature: bool = False
     receipt_delay_ms: int | None = None
@@ -34,7 +36,7 @@ class Outcome:
     @property
     def decides_the_answer(self) -> bool:
         """True when the HTTP answer differs from the vendor's plain success."""
-        return not self.accepted or self.delay_ms > 0 or self.cuts_connection or self.garbled
+        return not self.accepted or self.delay_ms > 0 or self.cuts_connection or self.garbled or self.drips
 
 
 def refused(name: str, status: int, *, retry_after_seconds: int = 0) -> Outcome:

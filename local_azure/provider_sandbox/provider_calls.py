@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from local_azure.provider_sandbox.faults import Faults
 from local_azure.provider_sandbox.http_exchange import Reply
@@ -79,6 +79,14 @@ class Vendor(Protocol):
         """What is posted when this step happens at `at`; None when the vendor has no such step."""
 
 
+@runtime_checkable
+class AnswersLookUps(Protocol):
+    """A vendor that can be asked about a message later, whatever its caller saw of the answer."""
+
+    def keep(self, call: Call) -> None:
+        """The call was accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Fate:
     """What becomes of a call as a `whole` (its HTTP answer) and of `each` recipient (its receipts)."""
@@ -118,13 +126,18 @@ class ProviderCalls:
         if receipts:
             self._receipts.schedule(receipts)
         whole = fate.whole
+        if whole.accepted and isinstance(vendor, AnswersLookUps):
+            vendor.keep(call)
         if whole.delay_ms:
             await asyncio.sleep(whole.delay_ms / 1000)
         if whole.cuts_connection:
             return None
         if whole.garbled:
             return Reply(vendor.success_status, _GARBAGE, "text/html")
-        return vendor.succeed(call) if whole.accepted else vendor.refuse(whole, call)
+        reply = vendor.succeed(call) if whole.accepted else vendor.refuse(whole, call)
+        if whole.drips:
+            reply.stream, reply.body = _drip(reply.body or b"."), b""
+        return reply
 
     def note_refusal(self, vendor: Vendor, body: bytes, outcome: str, reply: Reply) -> Reply:
         """`reply`, after a call that never became valid (bad credentials, bad request) is in the ledger."""
@@ -176,6 +189,12 @@ class ProviderCalls:
                         posted, draft.url or "", draft.payload, message.id, step, due, outcome.forges_signature
                     )
             due += delay
+
+
+async def _drip(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(len(body)):
+        yield body[start : start + 1]
+        await asyncio.sleep(1)
 
 
 def _ledger_lines(vendor: Vendor, call: Call, fate: _Fate) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """How each provider posts its receipts: body, headers and signature.
 
 SendGrid: JSON array of events (Event Webhook, at most 768 KB per post). Twilio: one form per status change.
+Communication Services: Event Grid, a JSON array with one event, and a key of ours as a delivery property.
 Notification Hubs posts nothing itself; the customer's mobile backend acknowledges with a Standard Webhooks JSON post.
 """
 
@@ -16,6 +17,7 @@ from local_azure.provider_sandbox.receipts import Post, Receipt, ReceiptFormat
 from local_azure.provider_sandbox.settings import Settings, SettingsError
 
 SENDGRID, TWILIO, PUSH_ACKNOWLEDGEMENT = "sendgrid", "twilio", "notification_hubs"
+ACS_EMAIL, ACS_SMS = "acs_email", "acs_sms"
 
 
 class SendGridEvents:
@@ -64,6 +66,30 @@ class TwilioStatusCallback:
         )
 
 
+class EventGridPost:
+    """Event Grid's delivery to a webhook; nothing is signed, the key of the subscription comes along."""
+
+    max_batch = 1  # output batching is off unless a subscription turns it on
+    gather_seconds = 0.0
+
+    def __init__(self, key: str) -> None:
+        self._key = key.split(maxsplit=1)[0]
+
+    def compose(self, receipts: Sequence[Receipt], now: float) -> Post:  # noqa: ARG002 - Event Grid signs no timestamp
+        receipt = receipts[0]
+        return Post(
+            {
+                "Content-Type": "application/json; charset=utf-8",
+                "User-Agent": "EventGrid",
+                "aeg-event-type": "Notification",
+                "aeg-subscription-name": "LOCAL",
+                "aeg-delivery-count": str(receipt.tries),
+                "x-cns-receipt-key": "forged-key-of-nobody" if receipt.forged else self._key,
+            },
+            orjson.dumps([receipt.payload]),
+        )
+
+
 class PushAcknowledgement:
     """Standard Webhooks post of the customer's mobile backend."""
 
@@ -99,6 +125,10 @@ def receipt_formats(settings: Settings) -> dict[str, ReceiptFormat]:
             formats[SENDGRID] = SendGridEvents(settings.sendgrid_receipt_private_key)
         if settings.twilio_auth_token:
             formats[TWILIO] = TwilioStatusCallback(settings.twilio_auth_token)
+        if settings.acs_email_receipt_key:
+            formats[ACS_EMAIL] = EventGridPost(settings.acs_email_receipt_key)
+        if settings.acs_sms_receipt_key:
+            formats[ACS_SMS] = EventGridPost(settings.acs_sms_receipt_key)
         if settings.hub_receipt_secret:
             formats[PUSH_ACKNOWLEDGEMENT] = PushAcknowledgement(settings.hub_receipt_secret)
     except signatures.SigningKeyError as error:

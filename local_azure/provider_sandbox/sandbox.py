@@ -7,8 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from local_azure.provider_sandbox import callbacks, notification_hubs, webhook_recipients
+from local_azure.provider_sandbox import callbacks
+from local_azure.provider_sandbox.acs_email import AcsEmail
+from local_azure.provider_sandbox.acs_sms import AcsSms
 from local_azure.provider_sandbox.callbacks import Callbacks
 from local_azure.provider_sandbox.faults import Faults
 from local_azure.provider_sandbox.http_exchange import Reply, Request, problem
@@ -22,37 +25,45 @@ from local_azure.provider_sandbox.receipt_formats import receipt_formats
 from local_azure.provider_sandbox.receipts import Receipt, ReceiptQueue
 from local_azure.provider_sandbox.sendgrid import SendGrid
 from local_azure.provider_sandbox.settings import Settings
+from local_azure.provider_sandbox.smtp import Smtp
 from local_azure.provider_sandbox.twilio import Twilio
 from local_azure.provider_sandbox.webhook_recipients import WebhookRecipients
 
-_SENDGRID_PATH = "/v3/mail/send"
-_TWILIO_PREFIX = "/2010-04-01/"
+
+class HttpVendor(Protocol):
+    """A vendor that is called over HTTP."""
+
+    def takes(self, request: Request) -> bool:
+        """Whether the request is for this vendor."""
+
+    async def handle(self, request: Request) -> Reply | None:
+        """The vendor's answer; None cuts the connection."""
+
+
+@runtime_checkable
+class TellsStates(Protocol):
+    """A vendor that can be asked what became of a message."""
+
+    def record_step(self, receipt: Receipt) -> None:
+        """The step that the receipt is about happens now."""
 
 
 @dataclass(slots=True)
 class Sandbox:
     """The parts that answer."""
 
-    sendgrid: SendGrid
-    twilio: Twilio
-    hubs: NotificationHubs
-    webhooks: WebhookRecipients
+    vendors: tuple[HttpVendor, ...]
+    smtp: Smtp
     callbacks: Callbacks
     own_api: OwnApi
     page: Page
 
     async def route(self, request: Request) -> Reply | None:
-        path = request.path
-        if path == _SENDGRID_PATH and request.method == "POST":
-            return await self.sendgrid.send(request)
-        if path.startswith(_TWILIO_PREFIX):
-            return await self.twilio.handle(request)
-        if path.startswith(webhook_recipients.PREFIX):
-            return await self.webhooks.handle(request)
-        if path.startswith(callbacks.PREFIX):
+        for vendor in self.vendors:
+            if vendor.takes(request):
+                return await vendor.handle(request)
+        if request.path.startswith(callbacks.PREFIX):
             return await self.callbacks.handle(request)
-        if notification_hubs.PATH.fullmatch(path):
-            return await self.hubs.handle(request)
         own = await self.own_api.handle(request) or self.page.handle(request)
         return own or problem(404, "nothing is played at this address")
 
@@ -67,9 +78,9 @@ async def open_sandbox(settings: Settings, folder: Path, port: int, receipt_dela
 
     def note_step(receipt: Receipt) -> None:
         inbox.record_step(receipt.message, receipt.step, receipt.due, posted=receipt.format in formats)
-        sandbox.twilio.record_step(receipt.payload.get("MessageSid", ""), receipt.step)
-        if "data" in receipt.payload:
-            sandbox.hubs.record_step(receipt.payload["data"]["notificationId"], receipt.step)
+        for vendor in sandbox.vendors:
+            if isinstance(vendor, TellsStates):
+                vendor.record_step(receipt)
 
     receipts = ReceiptQueue(
         folder / "pending_receipts.jsonl",
@@ -85,10 +96,15 @@ async def open_sandbox(settings: Settings, folder: Path, port: int, receipt_dela
         receipt_delay_seconds=receipt_delay_ms / 1000,
     )
     sandbox = Sandbox(
-        sendgrid=SendGrid(calls, settings),
-        twilio=Twilio(calls, settings),
-        hubs=NotificationHubs(calls, settings, f"http://127.0.0.1:{port}"),
-        webhooks=WebhookRecipients(calls, settings),
+        vendors=(
+            SendGrid(calls, settings),
+            AcsEmail(calls, settings),
+            Twilio(calls, settings),
+            AcsSms(calls, settings),
+            WebhookRecipients(calls, settings),
+            NotificationHubs(calls, settings, f"http://127.0.0.1:{port}"),
+        ),
+        smtp=Smtp(calls, settings),
         callbacks=arrivals,
         own_api=OwnApi(ledger=ledger, inbox=inbox, faults=faults, callbacks=arrivals, receipts=receipts),
         page=Page(inbox),

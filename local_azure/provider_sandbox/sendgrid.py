@@ -20,6 +20,7 @@ from local_azure.provider_sandbox.provider_calls import Call, Part, ProviderCall
 from local_azure.provider_sandbox.sendgrid_validation import error, find_errors
 from local_azure.provider_sandbox.settings import Settings
 
+PATH = "/v3/mail/send"
 MAX_MESSAGE_BYTES = 30 * 1024 * 1024
 
 _EVENTS: dict[str, dict[str, Any]] = {
@@ -71,7 +72,10 @@ class SendGrid:
         self._authorization = f"Bearer {settings.sendgrid_api_key}" if settings.sendgrid_api_key else ""
         self._receipts_url = f"{settings.receipts_url}/api/v1/receipts/sendgrid"
 
-    async def send(self, request: Request) -> Reply | None:
+    def takes(self, request: Request) -> bool:
+        return request.path == PATH and request.method == "POST"
+
+    async def handle(self, request: Request) -> Reply | None:
         given = request.headers.get("authorization", "")
         if self._authorization and given != self._authorization:
             message = _REFUSALS[401] if given.startswith("Bearer ") else "Permission denied, wrong credentials"

@@ -33,6 +33,12 @@ class Settings:
     hub_name: str
     hub_connection: HubConnection | None
     hub_receipt_secret: str
+    acs_email_connection: str
+    acs_email_receipt_key: str
+    acs_sms_connection: str
+    acs_sms_receipt_key: str
+    smtp_username: str
+    smtp_password: str
     webhook_signing_secret: str
     receipts_url: str
 
@@ -47,6 +53,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         hub_name=environ.get("NOTIFICATION_HUBS_HUB", ""),
         hub_connection=_hub_connection(environ.get("NOTIFICATION_HUBS_CONNECTION", "")),
         hub_receipt_secret=environ.get("NOTIFICATION_HUBS_RECEIPT_SECRET", ""),
+        acs_email_connection=environ.get("ACS_EMAIL_CONNECTION", ""),
+        acs_email_receipt_key=environ.get("ACS_EMAIL_RECEIPT_KEY", ""),
+        acs_sms_connection=environ.get("ACS_SMS_CONNECTION", ""),
+        acs_sms_receipt_key=environ.get("ACS_SMS_RECEIPT_KEY", ""),
+        smtp_username=environ.get("SMTP_USERNAME", ""),
+        smtp_password=environ.get("SMTP_PASSWORD", ""),
         webhook_signing_secret=environ.get("WEBHOOK_SIGNING_SECRET", ""),
         receipts_url=environ.get("RECEIPTS_URL", "http://127.0.0.1:7071").rstrip("/"),
     )

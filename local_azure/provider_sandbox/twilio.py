@@ -22,6 +22,7 @@ from local_azure.provider_sandbox.http_exchange import Reply, Request
 from local_azure.provider_sandbox.inbox import KEPT_MESSAGES
 from local_azure.provider_sandbox.outcomes import Outcome
 from local_azure.provider_sandbox.provider_calls import Call, Part, ProviderCalls, ReceiptDraft
+from local_azure.provider_sandbox.receipts import Receipt
 from local_azure.provider_sandbox.settings import Settings
 from local_azure.provider_sandbox.sms_segments import segment
 
@@ -83,6 +84,9 @@ class Twilio:
         self._messages: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._trusted_authorization = ""
 
+    def takes(self, request: Request) -> bool:
+        return request.path.startswith("/2010-04-01/")
+
     async def handle(self, request: Request) -> Reply | None:
         path = PATH.fullmatch(request.path)
         if path is None:
@@ -102,8 +106,13 @@ class Twilio:
             return self._calls.note_refusal(self, request.body, "invalid", _error(400, code, form))
         return await self._calls.answer(self, _call(form, account, request.body))
 
+    def keep(self, call: Call) -> None:
+        self._messages[call.provider_id] = _resource(call)
+        if len(self._messages) > KEPT_MESSAGES:
+            self._messages.popitem(last=False)
+
     def succeed(self, call: Call) -> Reply:
-        return Reply(201, orjson.dumps(self._remember(call)), "application/json")
+        return Reply(201, orjson.dumps(self._messages[call.provider_id]), "application/json")
 
     def refuse(self, outcome: Outcome, call: Call) -> Reply:
         code = _CODE_OF_OUTCOME.get(outcome.name) or _CODE_OF_STATUS.get(outcome.status, 20500)
@@ -117,7 +126,6 @@ class Twilio:
         if known is None:
             return None
         status, code = known
-        self._remember(call)
         fields = {
             "ApiVersion": "2010-04-01",
             "SmsSid": call.provider_id,
@@ -132,22 +140,14 @@ class Twilio:
             fields |= {"ErrorCode": str(code), "ErrorMessage": _ERROR_MESSAGES[code]}
         return ReceiptDraft(call.extra["form"].get("StatusCallback"), fields)
 
-    def record_step(self, sid: str, step: str) -> None:
+    def record_step(self, receipt: Receipt) -> None:
         """Moves the message resource on, so that a look-up tells what a callback would."""
-        message = self._messages.get(sid)
-        if message is not None and step in _STATUSES:
-            status, code = _STATUSES[step]
+        message = self._messages.get(receipt.payload.get("MessageSid", ""))
+        if message is not None and receipt.step in _STATUSES:
+            status, code = _STATUSES[receipt.step]
             message |= {"status": status, "error_code": code, "date_updated": _rfc2822_now()}
             message["error_message"] = None if code is None else _ERROR_MESSAGES[code]
             message["date_sent"] = message["date_sent"] or message["date_updated"]
-
-    def _remember(self, call: Call) -> dict[str, Any]:
-        message = self._messages.get(call.provider_id)
-        if message is None:
-            message = self._messages[call.provider_id] = _resource(call)
-            if len(self._messages) > KEPT_MESSAGES:
-                self._messages.popitem(last=False)
-        return message
 
     def _fetch(self, sid: str) -> Reply:
         message = self._messages.get(sid)

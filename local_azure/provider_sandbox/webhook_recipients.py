@@ -34,6 +34,9 @@ class WebhookRecipients:
         except signatures.SigningKeyError as error:
             raise SettingsError(f"WEBHOOK_SIGNING_SECRET: {error}") from error
 
+    def takes(self, request: Request) -> bool:
+        return request.path.startswith(PREFIX)
+
     async def handle(self, request: Request) -> Reply | None:
         name = request.path.removeprefix(PREFIX)
         if request.method != "POST" or not name or "/" in name:

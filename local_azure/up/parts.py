@@ -99,10 +99,12 @@ def _sandbox(project: Path, folder: DataFolder, ports: Ports, settings: Settings
     return Part(
         name="sandbox",
         title="provider sandbox",
-        command=_python("local_azure.provider_sandbox", "--port", ports.sandbox, "--data", data),
+        command=_python(
+            *("local_azure.provider_sandbox", "--port", ports.sandbox, "--smtp-port", ports.smtp, "--data", data)
+        ),
         environment=settings.for_part("sandbox"),
         directory=project,
-        ports={"HTTP": ports.sandbox},
+        ports={"HTTP": ports.sandbox, "SMTP": ports.smtp},
         url=url,
         health_url=f"{url}/health",
         pages={"inbox page": f"{url}/"},

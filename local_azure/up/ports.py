@@ -24,6 +24,7 @@ class Ports:
     servicebus_admin: int = 5300
     cosmos: int = 8081
     sandbox: int = 7080
+    smtp: int = 7025
 
 
 def add_port_options(parser: argparse.ArgumentParser) -> None:

@@ -26,11 +26,25 @@ _PART_NAMES: Mapping[str, tuple[str, ...]] = {
         "NOTIFICATION_HUBS_HUB",
         "NOTIFICATION_HUBS_CONNECTION",
         "NOTIFICATION_HUBS_RECEIPT_SECRET",
+        "ACS_EMAIL_CONNECTION",
+        "ACS_EMAIL_RECEIPT_KEY",
+        "ACS_SMS_CONNECTION",
+        "ACS_SMS_RECEIPT_KEY",
+        "SMTP_USERNAME",
+        "SMTP_PASSWORD",
         "WEBHOOK_SIGNING_SECRET",
         "RECEIPTS_URL",
     ),
 }
-_NOT_FOR_THE_APP = {"COSMOS_KEY", "SERVICEBUS_SAS_KEY", "SENDGRID_RECEIPT_PRIVATE_KEY_FILE", "RECEIPTS_URL"}
+_NOT_FOR_THE_APP = {
+    "COSMOS_KEY",
+    "SERVICEBUS_SAS_KEY",
+    "SENDGRID_RECEIPT_PRIVATE_KEY_FILE",
+    "ACS_ACCESS_KEY",
+    "RECEIPTS_URL",
+}
+# Generated keys that only a stand-by provider has a use for; half of a provider's settings would be an error.
+_STAND_BY_KEYS = {"ACS_ACCESS_KEY", "ACS_EMAIL_RECEIPT_KEY", "ACS_SMS_RECEIPT_KEY", "SMTP_PASSWORD"}
 
 
 class BadLocalSettings(Exception):
@@ -48,7 +62,7 @@ class Settings:
     def for_part(self, part_name: str) -> dict[str, str]:
         """The environment of a part that plays a service."""
         process = {name: self.environment[name] for name in _PROCESS_NAMES if name in self.environment}
-        return process | {name: self.values[name] for name in _PART_NAMES[part_name]}
+        return process | {name: self.values[name] for name in _PART_NAMES[part_name] if name in self.values}
 
     def for_app(self) -> dict[str, str]:
         """The environment of the Functions host and the app inside it."""
@@ -81,10 +95,18 @@ def resolve_settings(
     tenant_id: str,
     local_settings: Mapping[str, str],
     environment: Mapping[str, str],
+    stand_by: bool = True,
 ) -> Settings:
-    """Everything by name, the strongest source winning: environment, local.settings.json, generated."""
+    """Everything by name, the strongest source winning: environment, local.settings.json, generated.
+
+    Without `stand_by` only the first provider of each channel is configured, as measurements of one provider need it.
+    """
     with_keys = {**keys, **local_settings, **environment}
     generated = {**keys, **_addresses(with_keys, ports, tenant_id)}
+    if stand_by:
+        generated |= _stand_by_providers(with_keys, ports)
+    else:
+        generated = {name: value for name, value in generated.items() if name not in _STAND_BY_KEYS}
     known = {**generated, **local_settings}
     own = {name: environment[name] for name in known if name in environment}
     values = {**known, **own}
@@ -120,4 +142,19 @@ def _addresses(keys: Mapping[str, str], ports: Ports, tenant_id: str) -> dict[st
         "SWEEP_SCHEDULE": "*/5 * * * * *",
         "PUBLISH_PATIENCE_SECONDS": "20",  # shorter than in Azure, so that a person sees recovery happen
         "IN_DOUBT_PATIENCE_SECONDS": "20",
+    }
+
+
+def _stand_by_providers(keys: Mapping[str, str], ports: Ports) -> dict[str, str]:
+    resource = f"endpoint=http://{HOST}:{ports.sandbox}/;accesskey={keys['ACS_ACCESS_KEY']}"
+    return {
+        "ACS_EMAIL_CONNECTION": resource,
+        "ACS_EMAIL_FROM_ADDRESS": "notifications@cns.example",
+        "ACS_SMS_CONNECTION": resource,
+        "ACS_SMS_FROM": "+18005550100",
+        "SMTP_HOST": HOST,
+        "SMTP_PORT": str(ports.smtp),
+        "SMTP_TLS": "none",
+        "SMTP_USERNAME": "cns",
+        "SMTP_FROM_ADDRESS": "notifications@cns.example",
     }

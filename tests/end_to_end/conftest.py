@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 90  # a cold, busy machine; two seconds are usual
 SMS_A_SECOND = 20
 DATA = {"orderId": "A-1001", "orderTotal": "€ 49.90"}
-_DEFAULT_PORTS = (5672, 5300, 8081, 7071, 7072, 7073, 7080)
+_DEFAULT_PORTS = (5672, 5300, 8081, 7071, 7072, 7073, 7080, 7025)
 
 
 @dataclass(frozen=True)

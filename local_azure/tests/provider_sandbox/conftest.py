@@ -25,6 +25,9 @@ ROOT = Path(__file__).parents[3]
 SENDGRID_API_KEY = "SG.test-key"
 ACCOUNT_SID = "AC0123456789abcdef0123456789abcdef"
 AUTH_TOKEN = "test-auth-token"
+ACCESS_KEY = base64.b64encode(b"access key of the tests").decode()
+RECEIPT_KEY = "receipt-key-of-the-tests-32-chars"
+SMTP_USER, SMTP_PASSWORD = "mailer", "secret of the mailer"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes!").decode()
 
 
@@ -104,6 +107,12 @@ def environment(receipt_taker: ReceiptTaker, receipt_key: ec.EllipticCurvePrivat
         "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
         "NOTIFICATION_HUBS_CONNECTION": "Endpoint=sb://x.example/;SharedAccessKeyName=Full;SharedAccessKey=hub-key",
         "NOTIFICATION_HUBS_RECEIPT_SECRET": WEBHOOK_SECRET,
+        "ACS_EMAIL_CONNECTION": f"endpoint=http://127.0.0.1/;accesskey={ACCESS_KEY}",
+        "ACS_EMAIL_RECEIPT_KEY": RECEIPT_KEY,
+        "ACS_SMS_CONNECTION": f"endpoint=http://127.0.0.1/;accesskey={ACCESS_KEY}",
+        "ACS_SMS_RECEIPT_KEY": RECEIPT_KEY,
+        "SMTP_USERNAME": SMTP_USER,
+        "SMTP_PASSWORD": SMTP_PASSWORD,
         "WEBHOOK_SIGNING_SECRET": WEBHOOK_SECRET,
         "RECEIPTS_URL": receipt_taker.url,
     }
@@ -125,6 +134,10 @@ class SandboxProcess:
         )
         assert self.process.stdout is not None
         ready = self.process.stdout.readline()
+        self.smtp_port = 0
+        if ready.startswith("mail: smtp://127.0.0.1:"):
+            self.smtp_port = int(ready.rpartition(":")[2])
+            ready = self.process.stdout.readline()
         assert ready.startswith("ready: provider sandbox on http://127.0.0.1:"), ready
         self.url = ready.split()[-1]
 
@@ -171,7 +184,9 @@ def mail(*recipients: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[SandboxProcess]:
-    process = SandboxProcess(tmp_path_factory.mktemp("sandbox"), environment, "--receipt-delay-ms", "20")
+    process = SandboxProcess(
+        tmp_path_factory.mktemp("sandbox"), environment, "--receipt-delay-ms", "20", "--smtp-port", "0"
+    )
     yield process
     process.end()
 

@@ -17,7 +17,14 @@ def test_an_offset_moves_every_default_but_no_port_given_by_name():
     ports = _parse("--port-offset", "1000", "--cosmos-port", "9999")
 
     assert ports == Ports(
-        api=8071, host_admin=8072, entra=8073, servicebus=6672, servicebus_admin=6300, cosmos=9999, sandbox=8080
+        api=8071,
+        host_admin=8072,
+        entra=8073,
+        servicebus=6672,
+        servicebus_admin=6300,
+        cosmos=9999,
+        sandbox=8080,
+        smtp=8025,
     )
 
 

@@ -14,6 +14,10 @@ _KEYS = {
     "SENDGRID_API_KEY": "SG.generated",
     "SENDGRID_RECEIPT_PRIVATE_KEY_FILE": "/keys/receipts.pem",
     "SENDGRID_RECEIPT_PUBLIC_KEY": "public",
+    "ACS_ACCESS_KEY": "YWNzLWtleQ==",
+    "ACS_EMAIL_RECEIPT_KEY": "email-receipts",
+    "ACS_SMS_RECEIPT_KEY": "sms-receipts",
+    "SMTP_PASSWORD": "smtp-password",
     "TWILIO_ACCOUNT_SID": "AC1",
     "TWILIO_AUTH_TOKEN": "twilio-token",
     "NOTIFICATION_HUBS_CONNECTION": "Endpoint=sb://hub/;SharedAccessKeyName=n;SharedAccessKey=hub-key",
@@ -24,13 +28,14 @@ _KEYS = {
 }
 
 
-def _resolve(local=None, environment=None, ports=None):
+def _resolve(local=None, environment=None, ports=None, **options):
     return resolve_settings(
         keys=_KEYS,
         ports=ports or Ports(),
         tenant_id="tenant-1",
         local_settings=local or {},
         environment=environment or {},
+        **options,
     )
 
 
@@ -79,7 +84,19 @@ def test_each_part_sees_only_what_it_needs():
     assert set(settings.for_part("cosmos")) == {"PATH", "COSMOS_KEY"}
     assert set(settings.for_part("servicebus")) == {"PATH", "SERVICEBUS_SAS_KEY"}
     assert not {"COSMOS_CONNECTION", "BUCKET_SECRET", "AWS_SECRET_ACCESS_KEY"} & set(sandbox)
-    assert not {"COSMOS_KEY", "SERVICEBUS_SAS_KEY", "SENDGRID_RECEIPT_PRIVATE_KEY_FILE"} & set(app)
+    assert not {"COSMOS_KEY", "SERVICEBUS_SAS_KEY", "SENDGRID_RECEIPT_PRIVATE_KEY_FILE", "ACS_ACCESS_KEY"} & set(app)
+    shared = {"ACS_EMAIL_CONNECTION", "ACS_EMAIL_RECEIPT_KEY", "ACS_SMS_CONNECTION", "SMTP_USERNAME", "SMTP_PASSWORD"}
+    assert {name: sandbox[name] for name in shared} == {name: app[name] for name in shared}
+
+
+def test_stand_by_providers_are_configured_unless_one_alone_is_to_be_measured():
+    both = _resolve(ports=Ports(sandbox=1080, smtp=1025)).for_app()
+    alone = _resolve(stand_by=False)
+
+    assert both["ACS_EMAIL_CONNECTION"] == "endpoint=http://127.0.0.1:1080/;accesskey=YWNzLWtleQ=="
+    assert (both["SMTP_HOST"], both["SMTP_PORT"], both["SMTP_TLS"]) == ("127.0.0.1", "1025", "none")
+    assert not [name for name in alone.for_app() if name.startswith(("ACS_", "SMTP_"))]
+    assert not [name for name in alone.for_part("sandbox") if name.startswith(("ACS_", "SMTP_"))]
 
 
 def test_placeholders_and_empty_values_of_the_sample_count_as_not_set(tmp_path):
