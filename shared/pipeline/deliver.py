@@ -12,7 +12,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from uuid import uuid4
 
 from shared.channels import CHANNELS
@@ -147,7 +146,7 @@ async def _start(
     for account, assigned in groups.items():
         tasks = await start_attempts(assigned, paces[account], services)
         for task in tasks:
-            task.add_done_callback(partial(routes.watch, account))
+            routes.watch(account, task)
         started |= tasks
     return started
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import Protocol
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from shared.domain.breaker import (
     standing_of,
 )
 from shared.domain.errors import StoreUnavailable
+from shared.domain.routing import PassedOver
 from shared.domain.verdict import Verdict
 from shared.ports import Clock
 
@@ -36,6 +38,8 @@ logger = logging.getLogger(__name__)
 FRESH_SECONDS = 1.0  # how old a process's knowledge may be
 _READ_SECONDS = 1.0  # how long a delivery waits to learn it; then the last known holds
 _WRITES_AT_MOST = 5  # tries to write what was found, against others who write too
+STALL_SECONDS = 5.0  # this long without an answer to anybody, and the next deliveries wait instead of joining in
+_STALLED_CALLS = 5
 _PACE_STEP_SECONDS = 1.0  # a pause that is longer by less than this is not worth telling everybody
 _TELLING = (Evidence.ILL, Evidence.WELL, Evidence.ANSWERED)  # of a call with several attempts, the first of these
 
@@ -67,6 +71,8 @@ class _Account:
     known: StoredCircuit = field(default_factory=lambda: StoredCircuit(Circuit()))
     read_at: float = float("-inf")
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    under_way: dict[int, float] = field(default_factory=dict)  # since when, in order of beginning
+    answered_at: float = 0.0
 
 
 class ProviderHealth:
@@ -77,6 +83,7 @@ class ProviderHealth:
         self._clock = clock
         self._accounts = {name: _Account(policy, CallWindow(policy)) for name, policy in policies.items()}
         self._writing: set[asyncio.Task[None]] = set()
+        self._numbers = count()
 
     def watches(self, name: str) -> bool:
         """Whether the account can be found ill or asked to pause at all."""
@@ -92,9 +99,23 @@ class ProviderHealth:
             if self._now() - account.read_at >= FRESH_SECONDS:
                 await self._refresh(name, account)
             standing = standing_of(account.known.circuit, self._now())
+            if not standing.away and self._is_stalled(account):
+                standing = Standing(PassedOver.BREAKER_OPEN, self._now() + breaker.PROBE_LOOK_SECONDS)
             if standing.away:
                 found[name] = standing
         return found
+
+    def began(self, name: str) -> int:
+        """Notes that a call is under way; the number is for ``ended``."""
+        number = next(self._numbers)
+        if account := self._accounts.get(name):
+            account.under_way[number] = self._now()
+        return number
+
+    def ended(self, name: str, number: int) -> None:
+        """Notes that a call is over, whatever came of it."""
+        if account := self._accounts.get(name):
+            account.under_way.pop(number, None)
 
     async def try_probe(self, name: str) -> Probe | None:
         """The right to probe, for one caller in all processes; None for the others."""
@@ -113,6 +134,8 @@ class ProviderHealth:
             return
         found = [(evidence_of(verdict.attempt), verdict.paced_until) for verdict in verdicts]
         evidence = next((each for each in _TELLING if each in {kind for kind, _ in found}), Evidence.NONE)
+        if evidence in {Evidence.WELL, Evidence.ANSWERED}:
+            account.answered_at = self._now()
         pauses = [until.timestamp() for kind, until in found if until and kind is Evidence.ANSWERED]
         pause = max(pauses, default=0.0)
         if pause > account.known.circuit.paced_until + _PACE_STEP_SECONDS:
@@ -145,6 +168,16 @@ class ProviderHealth:
         if evidence not in {Evidence.WELL, Evidence.ILL} or circuit.state is not State.CLOSED or began < circuit.since:
             return False
         return account.window.note(self._now(), failed=evidence is Evidence.ILL)
+
+    def _is_stalled(self, account: _Account) -> bool:
+        """Whether some calls have been without an answer for long, and no other had one meanwhile.
+
+        A provider that hangs is known to be ill when calls time out; until then each further one would be in doubt.
+        """
+        since = self._now() - STALL_SECONDS
+        if account.answered_at > since or len(account.under_way) < _STALLED_CALLS:
+            return False
+        return next(islice(account.under_way.values(), _STALLED_CALLS - 1, None)) <= since
 
     def _begin(self, name: str, account: _Account, change: Callable[[Circuit], Circuit]) -> None:
         """Changes what this process knows at once, and what all know in the background."""

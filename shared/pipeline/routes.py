@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from shared.channels import CHANNELS
 from shared.domain.address import PhoneNumber
@@ -131,11 +132,16 @@ class Routes:
                 return True
         return False
 
-    def watch(self, account: str, ended: asyncio.Task[Sequence[Judged]]) -> None:
-        """Tells the provider's health what a call came to."""
-        if ended.cancelled() or ended.exception():
+    def watch(self, account: str, call: asyncio.Task[Sequence[Judged]]) -> None:
+        """Has the provider's health know of a call: that it is under way, and what it comes to."""
+        number = self._services.health.began(account)
+        call.add_done_callback(partial(self._hear, account, number))
+
+    def _hear(self, account: str, number: int, call: asyncio.Task[Sequence[Judged]]) -> None:
+        self._services.health.ended(account, number)
+        if call.cancelled() or call.exception():
             return
-        judged = ended.result()
+        judged = call.result()
         is_probe = any(notification.tracking_id == self._probing for notification, _ in judged)
         probe = self._probe if is_probe and self._probe and self._probe.account == account else None
         if probe:

@@ -59,12 +59,13 @@ class ProviderWithWeather(FakeReceiptSource):
         self.weather = weather or (lambda _: Accepted("message"))
         self.calls: list[tuple[float, str]] = []
         self.call_seconds = 0.05
+        self.ill_seconds = 0.05
 
     async def send(self, message: OutboundMessage) -> Accepted:
         now = asyncio.get_running_loop().time()
         self.calls.append((now, message.attempt_id))
-        await asyncio.sleep(self.call_seconds)
         answer = self.weather(now)
+        await asyncio.sleep(self.ill_seconds if isinstance(answer, Exception) else self.call_seconds)
         if isinstance(answer, Exception):
             raise answer
         self.accepted.append(message)

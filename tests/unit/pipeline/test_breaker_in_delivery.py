@@ -232,7 +232,7 @@ def test_of_a_whole_fleet_with_work_one_makes_one_call_to_a_provider_that_may_be
             return Transient("http_503") if now < 62 else Accepted("m")
 
         provider = ProviderWithWeather("email", "fake-email", weather)
-        provider.call_seconds = 3.0
+        provider.call_seconds = provider.ill_seconds = 3.0
         world = a_fleet_world(random.Random(processes), provider, breaker=POLICY)
         async with Fleet(world, processes).working() as fleet:
             for _ in range(2 * processes + 8):

@@ -146,6 +146,31 @@ def test_doubt_in_an_outage_is_not_sent_by_the_other_provider_until_it_is_resolv
     assert len(first.calls) + len(second.calls) <= RETRY_BUDGET * 600
 
 
+@pytest.mark.parametrize("processes", [1, 4])
+def test_a_provider_that_hangs_is_spared_before_the_first_call_has_timed_out(processes: int) -> None:
+    provider = ProviderWithWeather("email", "fake-email", _down(InDoubt("no_answer")))
+    provider.ill_seconds = 20.0
+
+    world, _ = _live(provider, processes=processes, demands=(Demand(per_second=10, seconds=60),))
+
+    during = [at for at, _ in provider.calls if BEGINS <= at < ENDS]
+    assert _statuses(world) == {DeliveryStatus.SENT: 600}
+    assert len(during) <= 0.25 * 10 * (ENDS - BEGINS)
+    assert len(provider.calls) <= RETRY_BUDGET * 600
+
+
+def test_a_provider_that_is_slow_and_answers_is_not_taken_for_ill() -> None:
+    provider = ProviderWithWeather("email", "fake-email")
+    provider.call_seconds = 8.0
+
+    world, _ = _live(provider, demands=(Demand(per_second=5, seconds=40),))
+
+    assert _statuses(world) == {DeliveryStatus.SENT: 200}
+    assert len(provider.calls) == 200
+    lags = [each.deliveries["email"].attempts[0].claimed_at - each.created_at for each in world.notifications]
+    assert max(lags).total_seconds() < 10
+
+
 def test_with_a_second_provider_an_outage_delays_hardly_anything() -> None:
     first = ProviderWithWeather("email", "fake-email", _down(Transient("http_503")))
     second = ProviderWithWeather("email", "second-email")
