@@ -14,13 +14,16 @@ from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
 from shared.adapters.cosmos_client import CosmosDatabase
+from shared.adapters.cosmos_counts import CosmosCounts
 from shared.adapters.cosmos_dead_letters import CosmosDeadLetters
+from shared.adapters.cosmos_frequency import CosmosFrequency
 from shared.adapters.cosmos_lane_board import CosmosLaneBoard
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_preferences import CosmosPreferences
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
+from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.cosmos_tenant_policies import CosmosTenantPolicies
 from shared.adapters.entra_tokens import EntraTokens
 from shared.adapters.guarded_destinations import GuardedClient, check_url
@@ -31,12 +34,19 @@ from shared.adapters.secret_box import SecretBox
 from shared.adapters.service_bus_publisher import ServiceBusPublisher
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.capabilities import capabilities_of
+from shared.domain.prices import PriceBook
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
+from shared.pipeline.frequency import Frequency
 from shared.pipeline.lanes import Lanes
+from shared.pipeline.leased_caps import LeasedCaps
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.releases import Releases
+from shared.pipeline.send_checks import SendChecks
 from shared.pipeline.services import Services
+from shared.pipeline.sms_guard import SmsGuard
+from shared.pipeline.sms_records import SmsRecords
+from shared.pipeline.spending import Spending
 from shared.ports import Provider, ReceiptSource
 from shared.providers import configured_providers
 from shared.settings import Settings, breaker_policy, positive_number, read_settings
@@ -87,6 +97,7 @@ def build_services(settings: Settings) -> Services:
     for provider in providers:
         by_channel[provider.channel].append(provider)
     leases = CosmosLeases(database)
+    prices = read_prices(settings.price_file)
     return Services(
         clock=clock,
         notifications=CosmosNotificationStore(database, clock),
@@ -109,10 +120,18 @@ def build_services(settings: Settings) -> Services:
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
         bucket_secret=settings.bucket_secret,
         limits=CallLimits(leases, _call_limits(providers, settings)),
-        prices=read_prices(settings.price_file),
+        checks=_send_checks(database, leases, prices, settings),
+        prices=prices,
         patience=settings.patience,
         lanes=Lanes(CosmosLaneBoard(database), leases, settings.admission, database.meter),
     )
+
+
+def _send_checks(database: CosmosDatabase, leases: CosmosLeases, prices: PriceBook, settings: Settings) -> SendChecks:
+    caps, records = LeasedCaps(CosmosCounts(database, leases)), SmsRecords(CosmosSmsRecords(database))
+    guard = SmsGuard(caps, records, leases, settings.sms_per_country_per_minute)
+    frequency = Frequency(CosmosFrequency(database), settings.bucket_secret)
+    return SendChecks(guard, Spending(caps, records), frequency, prices)
 
 
 def _call_limits(providers: tuple[Provider, ...], settings: Settings) -> dict[str, float]:

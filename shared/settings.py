@@ -32,6 +32,7 @@ class Settings:
     patience: Patience
     admission: Thresholds
     price_file: Path
+    sms_per_country_per_minute: int | None
     bucket_secret: bytes = field(repr=False)
     callback_secrets_key: str = field(repr=False)
     raw: Mapping[str, str] = field(repr=False)
@@ -68,6 +69,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             in_doubt=_seconds(environment, "IN_DOUBT_PATIENCE_SECONDS", default.in_doubt),
         ),
         admission=_thresholds(environment),
+        sms_per_country_per_minute=_count(environment, "SMS_PER_COUNTRY_PER_MINUTE", 0) or None,
         price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
         bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
         callback_secrets_key=_required(environment, "CALLBACK_SECRETS_KEY"),

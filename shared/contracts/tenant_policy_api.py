@@ -16,11 +16,12 @@ MAX_POLICY_BYTES = 64 * 1024
 MAX_PROVIDERS = 8  # of one channel
 MAX_COUNTRIES = 300  # there are some 200 calling codes
 MAX_PER_SECOND = 1_000_000
+MAX_CAPPED_SENDS = 1000  # each one that was let through is remembered
 MAX_CAP_SECONDS = 31 * 24 * 60 * 60
 _INTEGER_LIMIT = 2**53  # beyond it not every reader of JSON keeps an integer exact
 
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-CallingCode = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")]
+CallingCode = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,3}$")]
 PerSecond = Annotated[float, Field(gt=0, le=MAX_PER_SECOND, allow_inf_nan=False)]
 
 
@@ -38,7 +39,7 @@ class FrequencyCapModel(Inbound):
 
     model_config = ConfigDict(strict=True)
 
-    sends: Annotated[int, Field(ge=1, le=1_000_000)]
+    sends: Annotated[int, Field(ge=1, le=MAX_CAPPED_SENDS)]
     per_seconds: Annotated[int, Field(ge=1, le=MAX_CAP_SECONDS)]
 
 

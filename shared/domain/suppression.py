@@ -17,6 +17,11 @@ class Suppression(StrEnum):
     ADDRESS_UNSUBSCRIBED = "address_unsubscribed"  # whoever has the address said stop, to us or to a provider
     ADDRESS_COMPLAINED = "address_complained"  # whoever has the address called an earlier message spam
     ADDRESS_BOUNCED = "address_bounced"  # the address does not exist: an earlier message came back for good
+    FREQUENCY_CAP = "frequency_cap"  # the customer has had as many of these as the tenant's policy allows
+    SPEND_CAP = "spend_cap"  # it would cost more than the tenant's policy allows in 24 hours
+    COUNTRY_NOT_ALLOWED = "country_not_allowed"  # the tenant's policy lists countries, and this is none of them
+    LOW_DELIVERY = "low_delivery"  # hardly any SMS to the country arrived lately, which looks like fraud
+    TOO_MANY_TO_COUNTRY = "too_many_to_country"  # so many wait for their country's turn that this one's is too far off
 
 
 # What a consumer hears of; None for nothing. They are not told of channels that were never meant to be used, nor, while

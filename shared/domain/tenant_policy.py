@@ -46,10 +46,11 @@ class TenantPolicy:
         prefer_cheapest: whether the price book may change that order.
         sends_per_second: provider calls at most, over all channels.
         requests_per_second: notifications accepted at most.
-        sms_countries: E.164 country calling codes that SMS may go to; None means all.
-        daily_spend: at most so many millionths of the price book's currency in 24 hours.
+        sms_countries: countries that SMS may go to, named as in phone_country.py; None means all.
+        daily_spend: at most so many millionths of the price book's currency in any 24 hours, for messages to phone
+            numbers; what costs next to nothing is not counted.
         frequency_caps: by channel, how often one customer may be sent to.
-        max_sms_per_prefix_per_minute: SMS at most to numbers that begin alike.
+        max_sms_per_prefix_per_minute: SMS at most to numbers of one country, by its calling code.
         is_assumed: nobody could be asked and these are the defaults; who must not be wrong asks again.
     """
 

@@ -9,7 +9,7 @@ A task is one provider call. A provider that can carry many attempts in one call
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeGuard
 
@@ -24,7 +24,9 @@ from shared.domain.targets import TargetAnswer, judge
 from shared.domain.verdict import Situation, Verdict
 from shared.pipeline.consent_check import check_before_send
 from shared.pipeline.pacing import Pace
+from shared.pipeline.send_checks import Candidate
 from shared.pipeline.services import Services
+from shared.pipeline.spending import Charge
 from shared.pipeline.targets import send_to_targets
 from shared.ports import Accepted, GroupProvider, OutboundMessage, Provider
 
@@ -58,6 +60,7 @@ class _Prepared:
 
     assignment: Assignment
     message: OutboundMessage
+    charge: Charge = field(default_factory=Charge)
 
 
 async def start_attempts(
@@ -72,8 +75,31 @@ async def start_attempts(
             prepared.append(_Prepared(assignment, ready))
         else:
             settled.append(_judged(assignment, ready))
-    tasks = {asyncio.create_task(_call(group, pace, services)) for group in _groups(prepared)}
+    cleared = await _checked(prepared, settled, services)
+    tasks = {asyncio.create_task(_call(group, pace, services)) for group in _groups(cleared)}
     return tasks | {asyncio.create_task(_known(settled))} if settled else tasks
+
+
+async def _checked(prepared: Sequence[_Prepared], settled: list[Judged], services: Services) -> Sequence[_Prepared]:
+    """Those that may be sent; what the others came to is among the ``settled``."""
+    if not prepared:
+        return prepared
+    first = prepared[0].assignment
+    policy = await services.policies.find(first.notification.tenant_id)
+    if not services.checks.concern(first.channel, policy):
+        return prepared
+    now = services.clock.now()
+    candidates = [
+        Candidate(one.assignment.notification, one.message, _situation(one.assignment, now, services))
+        for one in prepared
+    ]
+    cleared: list[_Prepared] = []
+    for one, decision in zip(prepared, await services.checks.decide(candidates, policy), strict=True):
+        if isinstance(decision, ProviderError):
+            settled.append(_judged(one.assignment, _verdict(one.assignment, decision, now, services)))
+        else:
+            cleared.append(replace(one, charge=decision))
+    return cleared
 
 
 async def _known(settled: Sequence[Judged]) -> Sequence[Judged]:
@@ -118,6 +144,8 @@ async def _call(group: Sequence[_Prepared], pace: Pace, services: Services) -> S
         tracking_id = group[0].assignment.notification.tracking_id
         logger.exception("Attempt failed unexpectedly", extra={"tracking_id": tracking_id, "attempts": len(group)})
         answers = [InDoubt("internal_error")] * len(group)
+    for one, answer in zip(group, answers, strict=True):
+        services.checks.settle(one.charge, answer)
     now = services.clock.now()
     return [
         _judged(one.assignment, _verdict(one.assignment, answer, now, services))

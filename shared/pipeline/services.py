@@ -16,6 +16,7 @@ from shared.pipeline.preference_store import PreferenceStore
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.recently import Recently
 from shared.pipeline.releases import Releases
+from shared.pipeline.send_checks import SendChecks
 from shared.ports import (
     CallbackEndpointStore,
     Clock,
@@ -82,6 +83,7 @@ class Services:
     callback_client: HttpClient
     check_destination: Callable[[str], None]
     limits: CallLimits
+    checks: SendChecks
     bucket_secret: bytes = field(repr=False)
     prices: PriceBook = field(default_factory=PriceBook)
     patience: Patience = field(default_factory=Patience)

@@ -9,6 +9,7 @@ from shared.domain.errors import NotFound
 from shared.domain.identifiers import PartitionKey, TrackingId
 from shared.domain.outcome import StatusChange
 from shared.pipeline.services import Services
+from shared.pipeline.sms_receipts import learn_from_receipts
 from shared.pipeline.store_outage import while_store_is_away
 
 
@@ -37,3 +38,4 @@ async def track(event: NotificationStatus, services: Services) -> None:
         lambda: services.notifications.record_changes(PartitionKey(event.partition_key), changes),
         services.patience.store,
     )
+    await learn_from_receipts(event, services)

@@ -40,6 +40,7 @@ class InMemoryDatabase:
     def __init__(self) -> None:
         self.steps = StepsThrough()
         self.away = False
+        self.store_time = lambda: asyncio.get_running_loop().time()
         self._containers: dict[str, InMemoryContainer] = {}
 
     def container(self, name: str) -> "InMemoryContainer":
@@ -49,11 +50,12 @@ class InMemoryDatabase:
 class InMemoryContainer:
     def __init__(self, database: InMemoryDatabase) -> None:
         self._database = database
+        self.away = False
         self.documents: dict[tuple[str, str], dict[str, Any]] = {}
         self._etags = count(1)
 
     async def _call(self, name: str, effect: Any) -> Any:
-        if self._database.away:
+        if self._database.away or self.away:
             raise CosmosHttpResponseError(status_code=_AWAY, message="away")
         try:
             async with self._database.steps.around(name):
@@ -125,7 +127,7 @@ class InMemoryContainer:
     def _select(self, query: str, values: dict[str, Any], partition_key: str | None) -> list[dict[str, Any]]:
         scope = [doc for (partition, _), doc in self.documents.items() if partition_key in {None, partition}]
         if query == cosmos_queries.STORE_TIME:
-            return [int(asyncio.get_running_loop().time() * 1000)]  # type: ignore[list-item] # SELECT VALUE
+            return [int(self._database.store_time() * 1000)]  # type: ignore[list-item] # SELECT VALUE
         if query == cosmos_queries.BY_IDS:
             return [document for document in scope if document["id"] in values["@ids"]]
         if query == cosmos_queries.OWNERS:

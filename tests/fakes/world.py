@@ -8,11 +8,14 @@ from typing import Any
 
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_audit import CosmosAuditLog
+from shared.adapters.cosmos_counts import CosmosCounts
 from shared.adapters.cosmos_dead_letters import CosmosDeadLetters
+from shared.adapters.cosmos_frequency import CosmosFrequency
 from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
+from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.channels import CHANNELS
 from shared.contracts.stored_documents import notification_of
@@ -20,11 +23,18 @@ from shared.domain.breaker import BreakerPolicy
 from shared.domain.errors import DestinationRefused
 from shared.domain.identifiers import TenantId, TrackingId
 from shared.domain.notification import Delivery, Notification
+from shared.domain.prices import PriceBook
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
+from shared.pipeline.frequency import Frequency
+from shared.pipeline.leased_caps import LeasedCaps
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.releases import Releases
+from shared.pipeline.send_checks import SendChecks
 from shared.pipeline.services import Patience, Services
+from shared.pipeline.sms_guard import SmsGuard
+from shared.pipeline.sms_records import SmsRecords
+from shared.pipeline.spending import Spending
 from shared.pipeline.submit import SubmitRequest, Submitted, submit
 from shared.ports import Caller
 from tests.fakes.callback_consumer import FakeCallbackClient, InMemoryEndpointStore
@@ -84,15 +94,19 @@ class World:
     patience: Patience = field(default_factory=Patience)
     breaker: BreakerPolicy | None = None  # without one, nobody is ever taken for ill
     calls_per_second: dict[str, float] = field(default_factory=dict)
+    prices: PriceBook = field(default_factory=PriceBook)
+    sms_per_country_per_minute: int | None = None
     releases_per_second: float = 100.0
 
     def __post_init__(self) -> None:
         self.steps = StepsThrough()
+        self.database.store_time = self._time
         self.services = self.fresh_process()
 
     def fresh_process(self) -> Services:
         """Services as a new process would build them: the world stays, memory is lost."""
         accounts = CosmosProviderHealth(self.database)  # type: ignore[arg-type]
+        leases = CosmosLeases(self.database, monotonic=self._time)  # type: ignore[arg-type]
         return Services(
             clock=self.clock,
             notifications=CosmosNotificationStore(self.database, self.clock),  # type: ignore[arg-type]
@@ -115,13 +129,23 @@ class World:
             receipt_sources={provider.name: provider for provider in self.all_providers},
             callback_client=self.callback_client,
             check_destination=check_destination,
-            limits=CallLimits(self._leases(), self.calls_per_second),
+            limits=CallLimits(leases, self.calls_per_second),
+            checks=self._checks(leases),
+            prices=self.prices,
             bucket_secret=b"bucket secret",
             patience=self.patience,
         )
 
-    def _leases(self) -> CosmosLeases:
-        return CosmosLeases(self.database, monotonic=lambda: asyncio.get_running_loop().time())  # type: ignore[arg-type]
+    def _time(self) -> float:
+        """Passes with the fake clock, and while somebody waits."""
+        return self.clock.now().timestamp() + asyncio.get_running_loop().time()
+
+    def _checks(self, leases: CosmosLeases) -> SendChecks:
+        database: Any = self.database
+        caps, records = LeasedCaps(CosmosCounts(database, leases)), SmsRecords(CosmosSmsRecords(database), self._time)
+        guard = SmsGuard(caps, records, leases, self.sms_per_country_per_minute, self._time)
+        frequency = Frequency(CosmosFrequency(database), b"bucket secret")
+        return SendChecks(guard, Spending(caps, records), frequency, self.prices)
 
     def watch(self, steps: StepsThrough) -> None:
         """Every effect passes through ``steps`` from here on."""

@@ -138,7 +138,7 @@ def test_attempt_that_gets_no_turn_after_all_is_put_off_and_not_burned() -> None
         _, pace = await reserve_turns(chunk, chunk.items, ACCOUNT, world.services)
         pace.keep(0)
         await world.services.limits.turn(Limit(ACCOUNT, 4.0), Lane.NORMAL)
-        world.database.container("rate-limits").documents[ACCOUNT, "clock-0"]["givenUntil"] = 1e6
+        world.database.container("rate-limits").documents[ACCOUNT, "clock-0"]["givenUntil"] = 1e12
         await pace.turn()
 
     with pytest.raises(Throttled, match="own_limit"):
