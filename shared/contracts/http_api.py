@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from shared.channels import CHANNELS
 from shared.contracts.channel_name import ChannelName
@@ -123,8 +132,10 @@ class SubmitNotification(Inbound):
     model_config = ConfigDict(json_schema_extra={"examples": [NOTIFICATION_EXAMPLE]})
 
     recipient: RecipientModel
-    channels: Annotated[list[ChannelName], Field(min_length=1, max_length=MAX_CHANNELS)] | None = None
     routing: RoutingModel | None = None
+    channels: Annotated[list[ChannelName], Field(min_length=1, max_length=MAX_CHANNELS)] | None = Field(
+        default=None, validate_default=True
+    )
     template: TemplateModel | None = None
     content: ContentModel | None = None
     data: Annotated[JsonObject, Field(default_factory=dict)]
@@ -136,12 +147,17 @@ class SubmitNotification(Inbound):
     expires_at: Instant | None = None
     metadata: Annotated[dict[Label, MetadataValue], Field(max_length=MAX_METADATA_ENTRIES, default_factory=dict)]
 
+    @field_validator("channels")
+    @classmethod
+    def _are_all_or_in_turn(cls, channels: list[str] | None, others: ValidationInfo) -> list[str] | None:
+        if "routing" in others.data and (channels is None) == (others.data["routing"] is None):
+            raise ValueError("is required, unless routing says which channels are used in turn; not both")
+        return channels
+
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if (self.template is None) == (self.content is None):
             raise ValueError("needs either template or content")
-        if (self.channels is None) == (self.routing is None):
-            raise ValueError("needs either channels, each of which is used, or routing")
         return self
 
     def wanted_channels(self) -> Iterator[tuple[str, str]]:
