@@ -59,7 +59,6 @@ def main() -> int:
         tenant_id=TENANT_ID,
         local_settings=read_local_settings(_PROJECT),
         environment=os.environ,
-        stand_by=False,
     )
     changes = {"functions_host": {"--workers": str(options.workers), "--app": str(options.app)}}
     if options.servicebus_config:

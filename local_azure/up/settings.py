@@ -43,8 +43,11 @@ _NOT_FOR_THE_APP = {
     "ACS_ACCESS_KEY",
     "RECEIPTS_URL",
 }
-# Generated keys that only a stand-by provider has a use for; half of a provider's settings would be an error.
-_STAND_BY_KEYS = {"ACS_ACCESS_KEY", "ACS_EMAIL_RECEIPT_KEY", "ACS_SMS_RECEIPT_KEY", "SMTP_PASSWORD"}
+# The address of a channel's first provider → the settings of those that stand by for it.
+_STAND_BY: Mapping[str, tuple[str, ...]] = {
+    "SENDGRID_BASE_URL": ("ACS_EMAIL_", "SMTP_"),
+    "TWILIO_BASE_URL": ("ACS_SMS_",),
+}
 
 
 class BadLocalSettings(Exception):
@@ -95,18 +98,18 @@ def resolve_settings(
     tenant_id: str,
     local_settings: Mapping[str, str],
     environment: Mapping[str, str],
-    stand_by: bool = True,
 ) -> Settings:
     """Everything by name, the strongest source winning: environment, local.settings.json, generated.
 
-    Without `stand_by` only the first provider of each channel is configured, as measurements of one provider need it.
+    Where a channel's first provider is somewhere else than in the sandbox, no stand-by of the sandbox's is configured:
+    a mail that a real provider did not take must not count as sent because the sandbox did.
     """
     with_keys = {**keys, **local_settings, **environment}
-    generated = {**keys, **_addresses(with_keys, ports, tenant_id)}
-    if stand_by:
-        generated |= _stand_by_providers(with_keys, ports)
-    else:
-        generated = {name: value for name, value in generated.items() if name not in _STAND_BY_KEYS}
+    addresses = _addresses(with_keys, ports, tenant_id)
+    generated = {**keys, **addresses, **_stand_by_providers(with_keys, ports)}
+    for first, prefixes in _STAND_BY.items():
+        if with_keys.get(first, addresses[first]) != addresses[first]:
+            generated = {name: value for name, value in generated.items() if not name.startswith(prefixes)}
     known = {**generated, **local_settings}
     own = {name: environment[name] for name in known if name in environment}
     values = {**known, **own}

@@ -28,14 +28,13 @@ _KEYS = {
 }
 
 
-def _resolve(local=None, environment=None, ports=None, **options):
+def _resolve(local=None, environment=None, ports=None):
     return resolve_settings(
         keys=_KEYS,
         ports=ports or Ports(),
         tenant_id="tenant-1",
         local_settings=local or {},
         environment=environment or {},
-        **options,
     )
 
 
@@ -89,14 +88,32 @@ def test_each_part_sees_only_what_it_needs():
     assert {name: sandbox[name] for name in shared} == {name: app[name] for name in shared}
 
 
-def test_stand_by_providers_are_configured_unless_one_alone_is_to_be_measured():
-    both = _resolve(ports=Ports(sandbox=1080, smtp=1025)).for_app()
-    alone = _resolve(stand_by=False)
+def test_stand_by_providers_are_configured():
+    app = _resolve(ports=Ports(sandbox=1080, smtp=1025)).for_app()
 
-    assert both["ACS_EMAIL_CONNECTION"] == "endpoint=http://127.0.0.1:1080/;accesskey=YWNzLWtleQ=="
-    assert (both["SMTP_HOST"], both["SMTP_PORT"], both["SMTP_TLS"]) == ("127.0.0.1", "1025", "none")
-    assert not [name for name in alone.for_app() if name.startswith(("ACS_", "SMTP_"))]
-    assert not [name for name in alone.for_part("sandbox") if name.startswith(("ACS_", "SMTP_"))]
+    assert app["ACS_EMAIL_CONNECTION"] == "endpoint=http://127.0.0.1:1080/;accesskey=YWNzLWtleQ=="
+    assert (app["SMTP_HOST"], app["SMTP_PORT"], app["SMTP_TLS"]) == ("127.0.0.1", "1025", "none")
+
+
+@pytest.mark.parametrize(
+    ("first", "gone", "stays"),
+    [
+        ("SENDGRID_BASE_URL", ("ACS_EMAIL_", "SMTP_"), "ACS_SMS_CONNECTION"),
+        ("TWILIO_BASE_URL", ("ACS_SMS_",), "ACS_EMAIL_CONNECTION"),
+    ],
+)
+def test_nothing_of_the_sandbox_stands_by_for_a_provider_elsewhere(first, gone, stays):
+    settings = _resolve(environment={first: "https://provider.example"})
+
+    for names in (settings.for_app(), settings.for_part("sandbox")):
+        assert not [name for name in names if name.startswith(gone)]
+        assert stays in names
+
+
+def test_a_stand_by_of_ones_own_stays():
+    own = {"SENDGRID_BASE_URL": "https://provider.example", "ACS_EMAIL_CONNECTION": "endpoint=https://own.example/"}
+
+    assert _resolve(environment=own).for_app()["ACS_EMAIL_CONNECTION"] == own["ACS_EMAIL_CONNECTION"]
 
 
 def test_placeholders_and_empty_values_of_the_sample_count_as_not_set(tmp_path):
