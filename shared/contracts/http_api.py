@@ -226,6 +226,7 @@ class DeliveryView(Outbound):
     reason: str | None = None
     in_doubt: bool | None = None
     due_at: datetime | None = None
+    deadline_at: datetime | None = None
     cancellation: Literal["cancelled", "too_late", "not_sent"] | None = None
     held_because: str | None = None
     held_until: datetime | None = None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from shared.domain.notification import Delivery, Notification
 from shared.domain.outcome import Move, Step
 from shared.domain.status import WITHDRAWABLE, WORKING, DeliveryStatus
-from shared.domain.suppression import Suppression
+from shared.domain.suppression import PUT_OFF, Suppression
 
 CANCELLED = "cancelled"
 EARLIER_FAILED = "earlier_failed"
@@ -96,11 +96,13 @@ def _while_unconfirmed(
     publish_patience: timedelta,
 ) -> Sequence[Step]:
     """The channel before was sent and not confirmed, or is still to be sent."""
-    deadline_at = standing[0].deadline_at
+    deadline_at = _deadline_at(notification, earlier[-1], standing[0])
     was_sent = earlier[-1].status is DeliveryStatus.SENT
     if was_sent and _has_expired(notification, now):
         return _not_sent(notification, standing, Suppression.NOT_NEEDED, now)
     if deadline_at:
+        if deadline_at != standing[0].deadline_at:
+            return [_postponed(notification, standing[0], deadline_at, now)]
         if deadline_at > now:
             return _look_again(notification, standing, deadline_at, now)
         return _take_over(notification, earlier, standing, Suppression.DEADLINE_PASSED, now, publish_patience)
@@ -108,6 +110,24 @@ def _while_unconfirmed(
     if was_sent and watched_until <= now:
         return _not_sent(notification, standing, Suppression.NOT_NEEDED, now)
     return _look_again(notification, standing, watched_until if was_sent else None, now)
+
+
+def _deadline_at(notification: Notification, current: Delivery, standing: Delivery) -> datetime | None:
+    """When the one on standby takes over; a channel that must not be sent yet has its time from then on."""
+    deadline = notification.fallback.deadline if notification.fallback else None
+    must_wait = current.status is DeliveryStatus.SCHEDULED or (
+        current.status is DeliveryStatus.RETRYING and current.reason == PUT_OFF
+    )
+    if deadline and standing.deadline_at and current.due_at and must_wait:
+        return max(standing.deadline_at, current.due_at + deadline)
+    return standing.deadline_at
+
+
+def _postponed(notification: Notification, standing: Delivery, deadline_at: datetime, now: datetime) -> Step:
+    move = Move(
+        standing.channel, standing.status, standing.attempt, standing.status, deadline_at, deadline_at=deadline_at
+    )
+    return Step(notification.tracking_id, now, (move,))
 
 
 def _after_failure(

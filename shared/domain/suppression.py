@@ -24,6 +24,8 @@ class Suppression(StrEnum):
     TOO_MANY_TO_COUNTRY = "too_many_to_country"  # so many wait for their country's turn that this one's is too far off
 
 
+PUT_OFF = "put_off_by_customer"  # no suppression: the customer does not want to be disturbed before a certain time
+
 # What a consumer hears of; None for nothing. They are not told of channels that were never meant to be used, nor, while
 # another system does the sending, of what this one would have done. Everything else is a failure with its reason.
 _OUTWARD: dict[str | None, str | None] = {

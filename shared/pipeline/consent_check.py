@@ -14,10 +14,10 @@ from shared.domain.notification import Delivery, HistoryEntry, Notification
 from shared.domain.preferences import Preferences
 from shared.domain.status import DeliveryStatus
 from shared.domain.suppressed_address import mark_of
+from shared.domain.suppression import PUT_OFF
 from shared.pipeline.services import Services
 
 _DECIDABLE = frozenset({DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED})
-PUT_OFF = "put_off_by_customer"
 _ASKED_AGAIN_AFTER = timedelta(seconds=5)
 _QUIET_HOURS_STAND_FOR = timedelta(minutes=1)  # quiet hours begin to the minute
 

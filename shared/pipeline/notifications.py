@@ -9,7 +9,7 @@ from shared.domain.breaker import Standing
 from shared.domain.errors import NotFound
 from shared.domain.identifiers import TrackingId, is_tracking_id
 from shared.domain.notification import Attempt, Delivery, Notification
-from shared.domain.status import roll_up
+from shared.domain.status import DeliveryStatus, roll_up
 from shared.pipeline.holds import holds_up
 from shared.pipeline.services import Services
 from shared.ports import Caller
@@ -68,6 +68,7 @@ def _delivery_view(delivery: Delivery, held: Standing | None) -> DeliveryView:
         reason=delivery.reason,
         in_doubt=delivery.was_in_doubt or None,
         due_at=delivery.due_at,
+        deadline_at=delivery.deadline_at if delivery.status is DeliveryStatus.STANDBY else None,
         held_because=held.away if held else None,
         held_until=datetime.fromtimestamp(held.until, UTC) if held else None,
         attempts=[_attempt_view(attempt) for attempt in delivery.attempts],

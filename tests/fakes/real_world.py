@@ -89,6 +89,7 @@ class RealWorld:
 
     async def _drain(self) -> None:
         for _ in range(MAX_ROUNDS):
+            await self._show_changes()
             submitted, told = self.world.publisher.take(SUBMITTED), self.world.publisher.take(STATUS)
             if not submitted and not told and not self._unreported() and not self._changed():
                 return

@@ -116,6 +116,36 @@ def test_what_was_not_even_sent_by_its_deadline_is_not_sent_any_more(status: S) 
     assert len(step.moves) == 2  # together, or both would be sent
 
 
+def _put_off(status: DeliveryStatus, until: timedelta, reason: str | None = None) -> Notification:
+    notification = seen(status, S.STANDBY, deadline=DEADLINE)
+    waiting = replace(notification.deliveries["push"], due_at=START + until, reason=reason)
+    return replace(notification, deliveries={**notification.deliveries, "push": waiting})
+
+
+@pytest.mark.parametrize("status", [S.SCHEDULED, S.RETRYING])
+def test_in_quiet_hours_the_deadline_counts_from_their_end(status: S) -> None:
+    night = timedelta(hours=8)
+    notification = _put_off(status, night, "put_off_by_customer")
+
+    [step] = steps(notification)
+
+    [move] = step.moves
+    assert (move.channel, move.status) == ("sms", S.STANDBY)
+    assert move.deadline_at == move.wake_at == START + night + DEADLINE
+
+
+def test_what_is_scheduled_from_the_start_has_its_deadline_already() -> None:
+    notification = _put_off(S.SCHEDULED, timedelta(0))
+
+    assert steps(notification) == []
+
+
+def test_a_provider_that_is_down_puts_no_deadline_off() -> None:
+    notification = _put_off(S.RETRYING, DEADLINE * 2, "http_503")
+
+    assert moves(notification, DEADLINE)[-1] == ("sms", S.QUEUED, "deadline_passed")
+
+
 def test_who_takes_over_gives_the_one_behind_a_deadline_of_its_own() -> None:
     [step] = steps(seen(S.FAILED, S.STANDBY, S.STANDBY, deadline=DEADLINE), timedelta(seconds=7))
 

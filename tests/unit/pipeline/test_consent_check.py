@@ -236,3 +236,16 @@ def test_a_customer_who_does_not_want_the_second_channel_either_gets_nothing():
         assert not any(provider.ledger for provider in world.all_providers)
 
     tell(story)
+
+
+def test_in_quiet_hours_no_channel_takes_over_and_in_the_morning_the_first_is_sent():
+    async def story(world: World) -> None:
+        await _wants(world, Preferences(quiet_hours=QuietHours(time(11, 0), time(19, 0))))
+        await world.submit(a_request(category="marketing", **in_turn("push", "sms", deadline=60)))
+        await RealWorld(world).quiesce()
+
+        ends = {name: each.status for name, each in world.notifications[0].deliveries.items()}
+        assert ends == {"push": DeliveryStatus.DELIVERED, "sms": DeliveryStatus.SUPPRESSED}
+        assert not world.providers["sms"].ledger
+
+    tell(story)
