@@ -76,18 +76,24 @@ class CosmosLeases:
         return await self._advance(account, _clock(shard), seconds, earliest, f" and c.givenUntil <= {latest!r}")
 
     async def given_until(self, account: str, shard: int) -> float:
-        try:
-            async with store_errors(NOT_FOUND):
-                return float((await self._container.read_item(_clock(shard), account))["givenUntil"])
-        except CosmosHttpResponseError:
-            return 0.0
+        return await self._read(account, _clock(shard))
 
     async def queue(self, account: str, lane: str, seconds: float, now: float) -> float:
         for _ in range(_RACES):
-            due = await self._advance(account, f"queue-{lane}", seconds, now, "")
+            due = await self._advance(account, _queue(lane), seconds, now, "")
             if due is not None:
                 return due
         raise StoreUnavailable("the queue's clock moved under every attempt")
+
+    async def queued_until(self, account: str, lane: str) -> float:
+        return await self._read(account, _queue(lane))
+
+    async def _read(self, account: str, clock: str) -> float:
+        try:
+            async with store_errors(NOT_FOUND):
+                return float((await self._container.read_item(clock, account))["givenUntil"])
+        except CosmosHttpResponseError:
+            return 0.0
 
     async def _advance(self, account: str, clock: str, seconds: float, earliest: float, limit: str) -> float | None:
         """Moves a clock on, from ``earliest`` at the earliest; where the new time begins, or None where it can't."""
@@ -131,3 +137,7 @@ class CosmosLeases:
 
 def _clock(shard: int) -> str:
     return f"clock-{shard}"
+
+
+def _queue(lane: str) -> str:
+    return f"queue-{lane}"

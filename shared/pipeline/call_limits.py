@@ -58,6 +58,10 @@ class TurnStore(LeaseStore, Protocol):
         """Puts ``seconds`` of work at the end of a lane's queue and gives when its turn is due, as of now."""
         ...
 
+    async def queued_until(self, account: str, lane: str) -> float:
+        """When everything in a lane's queue will have had its turn."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -161,6 +165,11 @@ class CallLimits:
                 return None
             if await self.wait_for(slots[0]):
                 return slots[0]
+
+    async def longest_wait(self, limit: Limit, lane: Lane) -> float:
+        """For how many seconds more there are chunks that wait for their turn. Raises StoreUnavailable."""
+        until = await self._leases.queued_until(limit.account, lane.value)
+        return max(until - await self._leases.now(), 0.0)
 
     async def wait_for(self, slot: float) -> bool:
         """Waits until ``slot``; False when it is too late for it."""

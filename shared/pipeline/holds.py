@@ -18,6 +18,7 @@ from shared.domain.notification import Lane, Notification
 from shared.domain.routing import order_of
 from shared.domain.status import DeliveryStatus
 from shared.pipeline.announce import publish_chunks
+from shared.pipeline.pacing import waits_until
 from shared.pipeline.services import Services
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ async def hold(chunk: Chunk, items: Sequence[ChunkItem], provider: str, standing
 
 
 async def holds_over(overdue: Sequence[Notification], services: Services) -> Holds:
-    """By tenant, channel and lane: until when overdue deliveries may be waiting on the bus for their provider.
+    """By tenant, channel and lane: until when overdue deliveries may be waiting on the bus, for a provider or a turn.
 
     They are late because they are held, and not because their message was lost. To publish them again would bring them
     back before their time, and all at once.
@@ -75,6 +76,7 @@ async def _held_until(tenant: TenantId, channel: str, lane: Lane, services: Serv
     times = [await services.releases.given_until(name, lane) for name in names if services.health.watches(name)]
     if len(standings) == len(names):
         times.append(min(standing.until for standing in standings.values()))
+    times += [until.timestamp() for until in await waits_until(tenant, names, lane, services)]
     latest = datetime.fromtimestamp(max(times, default=0.0), UTC)
     return latest if latest > services.clock.now() else None
 

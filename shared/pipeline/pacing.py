@@ -5,15 +5,16 @@ is about to leave (shared/domain/call_start.py).
 """
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from shared.domain.call_start import calls_ask
 from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.errors import StoreUnavailable, Throttled
+from shared.domain.identifiers import TenantId
 from shared.domain.leased_schedule import Limit
 from shared.domain.notification import Lane
 from shared.pipeline.announce import publish_chunks
@@ -83,8 +84,10 @@ async def reserve_turns(
     Raises:
         StoreUnavailable, PublishFailed: the message should come back.
     """
+    over = [item for item in wanted if item.expires_at and item.expires_at <= services.clock.now()]
+    wanted = [item for item in wanted if item not in over] if over else wanted  # nobody is called for what is over
     passed, reserved = chunk.waited_for, []
-    for limit in await _limits_on(chunk, account, services):
+    for limit in await _limits_on(chunk.tenant_id, account, services):
         calls = math.ceil(len(wanted) / attempts_in_a_call)
         admission = await _admit(limit, chunk, calls, services)
         reserved.append(_Reserved(limit, deque(admission.slots)))
@@ -95,14 +98,25 @@ async def reserve_turns(
             wanted = wanted[:count]
     pace = Pace(services.limits, chunk.lane, reserved)
     pace.keep(math.ceil(len(wanted) / attempts_in_a_call))
-    return wanted, pace
+    return [*over, *wanted], pace
 
 
-async def _limits_on(chunk: Chunk, account: str, services: Services) -> Sequence[Limit]:
+async def waits_until(tenant: TenantId, accounts: Sequence[str], lane: Lane, services: Services) -> Sequence[datetime]:
+    """Until when chunks may be waiting on the bus for their turns at the accounts, for each limit there is."""
+    now = services.clock.now()
+    try:
+        limits = {limit for account in accounts for limit in await _limits_on(tenant, account, services)}
+        waits = [await services.limits.longest_wait(limit, lane) for limit in limits]
+    except StoreUnavailable:
+        return []
+    return [now + timedelta(seconds=seconds) for seconds in waits if seconds]
+
+
+async def _limits_on(tenant: TenantId, account: str, services: Services) -> Sequence[Limit]:
     """The tenant's limit, then the provider's, which is the one that is exact."""
-    policy = await services.policies.find(chunk.tenant_id)
+    policy = await services.policies.find(tenant)
     rate = policy.sends_per_second
-    tenants = Limit(f"tenant:{chunk.tenant_id}", rate) if rate else None
+    tenants = Limit(f"tenant:{tenant}", rate) if rate else None
     return [limit for limit in (tenants, services.limits.of_provider(account)) if limit is not None]
 
 
@@ -118,5 +132,10 @@ async def _admit(limit: Limit, chunk: Chunk, calls: int, services: Services) -> 
 async def _send_to_wait(
     chunk: Chunk, items: Sequence[ChunkItem], passed: frozenset[str], wait_seconds: float, services: Services
 ) -> None:
-    due_at = services.clock.now() + timedelta(seconds=wait_seconds)
-    await publish_chunks([replace(chunk, items=tuple(items), due_at=due_at, waited_for=passed)], services)
+    """The items are on the bus for later; those that expire before, for when they do, to be told so."""
+    turn_at = services.clock.now() + timedelta(seconds=wait_seconds)
+    by_time: dict[datetime, list[ChunkItem]] = defaultdict(list)
+    for item in items:
+        by_time[min(turn_at, item.expires_at) if item.expires_at else turn_at].append(item)
+    parts = [replace(chunk, items=tuple(part), due_at=due_at, waited_for=passed) for due_at, part in by_time.items()]
+    await publish_chunks(parts, services)

@@ -216,6 +216,9 @@ class CountingLeases:
     async def queue(self, account: str, lane: str, seconds: float, now: float) -> float:
         return now
 
+    async def queued_until(self, account: str, lane: str) -> float:
+        return 0.0
+
 
 @pytest.mark.parametrize(("group_limit", "calls"), [(1000, 1), (50, 1), (20, 3), (10, 5)])
 async def test_a_call_is_one_turn_of_the_limit(group_limit: int, calls: int) -> None:

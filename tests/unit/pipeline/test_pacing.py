@@ -1,6 +1,7 @@
 """What a chunk does with the limits on it: of its provider, and of its tenant."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -14,11 +15,13 @@ from shared.domain.notification import Lane
 from shared.domain.tenant_policy import TenantPolicy
 from shared.pipeline.deliver import deliver
 from shared.pipeline.pacing import reserve_turns
-from shared.pipeline.services import SUBMITTED
-from tests.fakes.accepted_chunks import accept_together
+from shared.pipeline.recover import sweep
+from shared.pipeline.services import SUBMITTED, Patience
+from shared.pipeline.submit_batch import submit_batch
+from tests.fakes.accepted_chunks import accept_together, taken
 from tests.fakes.limited_fleet import most_in_a_second
 from tests.fakes.virtual_time import run_virtually
-from tests.fakes.world import TENANT, World
+from tests.fakes.world import CALLER, TENANT, World, a_batch, a_body
 
 ACCOUNT = "fake-email"
 
@@ -157,3 +160,46 @@ def test_store_that_is_away_puts_an_attempt_off_and_leaves_no_doubt() -> None:
 
     with pytest.raises(Throttled, match="own_limit"):
         run_virtually(scene())
+
+
+def test_sweeper_leaves_alone_what_waits_for_its_turn() -> None:
+    async def scene() -> tuple[int, list[str], int]:
+        world = World(calls_per_second={ACCOUNT: 1.0}, patience=Patience(publish=timedelta(seconds=3)))
+        chunks = [await accept_together(world, 20) for _ in range(2)]
+        await asyncio.gather(*(deliver(chunk, world.services) for chunk in chunks))
+        world.publisher.take(SUBMITTED)
+        world.clock.advance(4)
+        await sweep(world.services)
+        too_early = len(world.publisher.take(SUBMITTED))
+        woken = {each.deliveries["email"].status.value for each in world.notifications}
+        world.clock.advance(60)
+        await sweep(world.services)
+        return too_early, sorted(woken), len(world.publisher.take(SUBMITTED))
+
+    too_early, statuses, later = run_virtually(scene())
+
+    assert too_early == 0
+    assert "queued" in statuses
+    assert later > 0  # by then every turn is over, so a message must have been lost
+
+
+def test_what_expires_before_its_turn_comes_back_then_and_needs_none() -> None:
+    async def scene() -> tuple[list[timedelta], dict[str, int]]:
+        world = World(calls_per_second={ACCOUNT: 1.0})
+        expires_at = (world.clock.now() + timedelta(seconds=7)).isoformat()
+        bodies = [a_body(expiresAt=expires_at) for _ in range(20)]
+        await submit_batch(a_batch(bodies), CALLER, world.services)
+        await deliver(taken(world), world.services)
+        held = held_back(world)
+        world.clock.advance(10)
+        for chunk, _ in held:
+            await deliver(chunk, world.services)
+        return [wait for _, wait in held], Counter(
+            each.deliveries["email"].status.value for each in world.notifications
+        )
+
+    waits, statuses = run_virtually(scene())
+
+    assert max(waits) <= timedelta(seconds=7)
+    assert statuses["expired"] >= 10
+    assert set(statuses) == {"expired", "sent"}
