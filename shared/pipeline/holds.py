@@ -74,7 +74,7 @@ async def _held_until(tenant: TenantId, channel: str, lane: Lane, services: Serv
     names = await _providers_of(tenant, channel, services)
     standings = await services.health.standings(names)
     times = [await services.releases.given_until(name, lane) for name in names if services.health.watches(name)]
-    if len(standings) == len(names):
+    if names and len(standings) == len(names):
         times.append(min(standing.until for standing in standings.values()))
     times += [until.timestamp() for until in await waits_until(tenant, names, lane, services)]
     latest = datetime.fromtimestamp(max(times, default=0.0), UTC)

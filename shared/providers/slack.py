@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from shared.channels.slack import SlackContent, SlackHook
+from shared.domain.capabilities import Capabilities
 from shared.domain.errors import DestinationRefused, InDoubt, ProviderError, Rejected, Throttled, Transient
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage
 from shared.providers.provider_answer import Failure, failure_of, is_success, retry_after, utc_now
@@ -62,6 +63,7 @@ class Slack:
 
     name = "slack"
     channel = "slack"
+    capabilities = Capabilities(one_far_side=False)  # each incoming webhook is throttled and revoked on its own
 
     def __init__(self, guarded: HttpClient, now: Callable[[], datetime] = utc_now) -> None:
         self._guarded = guarded

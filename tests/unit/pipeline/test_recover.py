@@ -271,3 +271,15 @@ async def test_each_channel_of_a_notification_is_swept_on_its_own() -> None:
 
     assert _published(world) == [("sms", 1)]
     assert PartitionKey(email.partition_key)
+
+
+async def test_a_channel_that_lost_its_providers_is_swept_like_any_other() -> None:
+    world = World()
+    await world.submit()
+    world.publisher.take(SUBMITTED)
+    world.clock.advance(61)
+
+    moved = await sweep(world.with_(providers={}))
+
+    assert moved == 1
+    assert len(world.publisher.take(SUBMITTED)) == 1
