@@ -96,8 +96,14 @@ def chunks_of_first_attempts(pairs: Iterable[tuple[Notification, Delivery]]) -> 
                 due_at=_held_until(first, delivery),
                 wanted_at=_held_until(first, delivery) or first.created_at,
                 correlation_id=first.correlation_id,
-                traceparent=first.traceparent,
+                traceparent=_shared_trace(notification for notification, _ in part),
             )
+
+
+def _shared_trace(notifications: Iterable[Notification]) -> str | None:
+    """The trace that all of them belong to. Singles that travel together have none in common."""
+    traces = {notification.traceparent for notification in notifications}
+    return traces.pop() if len(traces) == 1 else None
 
 
 def _held_until(notification: Notification, delivery: Delivery) -> datetime | None:

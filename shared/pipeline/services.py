@@ -10,6 +10,7 @@ from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
 from shared.pipeline.dead_letter_store import DeadLetterStore
+from shared.pipeline.joint_commits import JointCommits
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
 from shared.pipeline.preference_store import PreferenceStore
@@ -88,5 +89,6 @@ class Services:
     prices: PriceBook = field(default_factory=PriceBook)
     patience: Patience = field(default_factory=Patience)
     lanes: Lanes = field(default_factory=Lanes)
+    joint_commits: JointCommits = field(default_factory=JointCommits)
     busy_endpoints: Counter[str] = field(default_factory=Counter)
     recently_fired: Recently = field(default_factory=Recently)

@@ -7,6 +7,7 @@ this process or the broker afterwards; one that is not committed was never accep
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -107,6 +108,10 @@ async def _take(request: SubmitRequest, caller: Caller, services: Services, wait
             return earlier
         raise
     answer = _accepted(notification)
+    if _may_go_with_others(request):
+        publish = partial(publish_eagerly, services=services)
+        await services.joint_commits.take_in(notification, len(request.body), services.notifications, publish)
+        return Submitted(notification.tracking_id, answer)
     key = _key_record(request, notification, answer) if request.idempotency_key else None
     try:
         await services.notifications.commit([notification], key)
@@ -135,8 +140,7 @@ async def _plan(request: SubmitRequest, caller: Caller, services: Services) -> N
         model = SubmitNotification.model_validate_json(request.body)
     except ValidationError as error:
         raise InvalidSubmission(field_errors(error)) from error
-    key = request.idempotency_key
-    bucket = bucket_of_key(services.bucket_secret, caller.tenant_id, key) if key else random_bucket()
+    bucket = _bucket(request, caller, services)
     now = services.clock.now()
     return await plan_with_customer(
         model,
@@ -148,6 +152,18 @@ async def _plan(request: SubmitRequest, caller: Caller, services: Services) -> N
         traceparent=request.traceparent,
         awaited=request.wait is not None,
     )
+
+
+def _may_go_with_others(request: SubmitRequest) -> bool:
+    """A key's record is in its own bucket, and whoever waits for an outcome must be known before it is published."""
+    return request.idempotency_key is None and request.wait is None
+
+
+def _bucket(request: SubmitRequest, caller: Caller, services: Services) -> int:
+    if _may_go_with_others(request):
+        return services.joint_commits.bucket_for(caller.tenant_id)
+    key = request.idempotency_key
+    return bucket_of_key(services.bucket_secret, caller.tenant_id, key) if key else random_bucket()
 
 
 def _accepted(notification: Notification) -> bytes:
