@@ -19,7 +19,7 @@ from shared.domain.notification import Lane
 _ID = "lane-board"
 _PARTITION = "lanes"
 _MAX_OPERATIONS = 10
-_NUMBERS = ("lag", "tellings", "started", "asked")
+_NUMBERS = ("lag", "felt", "tellings", "started", "asked")
 
 
 class CosmosLaneBoard:
@@ -69,6 +69,7 @@ def _operations(key: LaneKey, telling: Telling) -> Iterator[dict[str, Any]]:
     prefix = f"/{key[0]}_{key[1].value}"
     if telling.lag is not None:
         yield {"op": "set", "path": f"{prefix}_lag", "value": round(telling.lag, 3)}
+        yield {"op": "set", "path": f"{prefix}_felt", "value": round(telling.felt, 3)}
         yield {"op": "incr", "path": f"{prefix}_tellings", "value": 1}
     for name, count in (("started", telling.started), ("asked", telling.asked)):
         if count:

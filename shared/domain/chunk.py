@@ -1,7 +1,7 @@
 """A chunk: deliveries that travel in one bus message and share a partition, so that one write claims them all."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
@@ -48,6 +48,14 @@ class Chunk:
     correlation_id: str | None = None
     traceparent: str | None = None
     waited_for: frozenset[str] = frozenset()
+
+
+def put_off(chunk: Chunk, until: datetime) -> list[Chunk]:
+    """The chunk's deliveries, wanted only then; those that expire before, when they do, to be told so."""
+    by_time: dict[datetime, list[ChunkItem]] = {}
+    for item in chunk.items:
+        by_time.setdefault(min(until, item.expires_at) if item.expires_at else until, []).append(item)
+    return [replace(chunk, items=tuple(items), due_at=at, wanted_at=at) for at, items in by_time.items()]
 
 
 def chunks_of(notifications: Iterable[Notification]) -> Iterator[Chunk]:

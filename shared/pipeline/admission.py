@@ -2,8 +2,8 @@
 
 Judged before anything is stored, from what the process knows already, so that saying no is cheap. Three signs of
 overload: a lane's deliveries start too late (lane_board.py), this process has too many requests under way, or the store
-throttles. Then the tenant's own limit (request_rates.py). What was accepted before is not judged again: callers look
-for an earlier answer before they pass a refusal on.
+throttles. Then the tenant's own limit (request_rates.py) and its share of the lane (fair_share.py). What was accepted
+before is not judged again: callers look for an earlier answer before they pass a refusal on.
 """
 
 import logging
@@ -25,6 +25,7 @@ from shared.domain.lane_telling import LaneKey
 from shared.domain.notification import JsonValue, Lane, Notification
 from shared.domain.status import DeliveryStatus
 from shared.domain.tenant_policy import TenantPolicy
+from shared.pipeline.fair_share import FairShare, Turns
 from shared.pipeline.lane_board import LaneBoard
 from shared.pipeline.request_rates import RequestRates
 
@@ -142,12 +143,15 @@ class Admission:
     def __init__(
         self,
         board: LaneBoard,
+        fair_share: FairShare,
         thresholds: Thresholds | None = None,
+        *,
         store: StoreLoad | None = None,
         rates: RequestRates | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._board = board
+        self._fair_share = fair_share
         self._rates = rates
         self._thresholds = thresholds or Thresholds()
         self._store = store
@@ -175,8 +179,8 @@ class Admission:
                     limit.note(ended - started, self._in_flight, ended)
             self._in_flight -= places
 
-    async def admit(self, tenant: TenantId, wanted: Wanted, policy: TenantPolicy) -> None:
-        """Nothing, when the request may be accepted. Raises Overloaded, RateExceeded."""
+    async def admit(self, tenant: TenantId, wanted: Wanted, policy: TenantPolicy) -> Turns:
+        """When the request's deliveries may be sent, if it may be accepted. Raises Overloaded, RateExceeded."""
         await self._board.look()
         for lane in wanted.lanes & _SHEDDABLE:
             self._check_process(lane)
@@ -186,6 +190,7 @@ class Admission:
                 self._check_lateness(channel, lane)
         if self._rates and policy.requests_per_second:
             await self._rates.grant(tenant, wanted.notifications, policy.requests_per_second)
+        return await self._fair_share.reserve(tenant, wanted.soon)
 
     def closed(self, channel: str) -> list[Lane]:
         """The lanes of a channel that take nothing new now, for their lateness."""
@@ -206,11 +211,11 @@ class Admission:
 
     def _check_lateness(self, channel: str, lane: Lane) -> None:
         if self._is_late(channel, lane):
-            seconds = seconds_to_open(lane, self._board.lags_of(channel), self._thresholds.lags)
+            seconds = seconds_to_open(lane, self._board.lags_felt_in(channel), self._thresholds.lags)
             self._refuse(f"{channel}_late", lane, seconds)
 
     def _is_late(self, channel: str, lane: Lane) -> bool:
-        key, lags = (channel, lane), self._board.lags_of(channel)
+        key, lags = (channel, lane), self._board.lags_felt_in(channel)
         closed = is_closed(lane, lags, self._thresholds.lags, was_closed=key in self._closed)
         (self._closed.add if closed else self._closed.discard)(key)
         return closed

@@ -21,6 +21,7 @@ DELIVERIES_PER_CHANNEL = 200  # provider calls under way in one process; the HTT
 _MOST_FOR_HIGH = 0.9  # of the places; the rest is for the other lanes, whatever high wants
 _MOST_FOR_NORMAL_AND_LOW = 0.75
 _MOST_FOR_LOW = 0.5
+_BUSY_CHUNKS = 32  # of one lane: half of what the host hands over at once (host.json)
 _WEIGHTS = {Lane.NORMAL: 4.0, Lane.LOW: 1.0}
 
 
@@ -59,6 +60,7 @@ class _Channel:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.in_use: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self.chunks: dict[Lane, int] = dict.fromkeys(Lane, 0)  # under way
         self.waiting: dict[Lane, list[_Waiter]] = {lane: [] for lane in Lane}
         self.tenants: dict[Lane, _Turns] = {lane: _Turns() for lane in Lane}
         self._served = dict.fromkeys(_WEIGHTS, 0.0)
@@ -123,9 +125,11 @@ class Bulkhead:
         channel, lane = self._channels[chunk.channel], chunk.lane
         places = min(len(chunk.items), self._capacity)
         await self._admit(channel, chunk, places)
+        channel.chunks[lane] += 1
         try:
             yield
         finally:
+            channel.chunks[lane] -= 1
             channel.in_use[lane] -= places
             channel.admit_waiting()
 
@@ -145,6 +149,18 @@ class Bulkhead:
                 channel.waiting[chunk.lane].remove(waiter)
             channel.admit_waiting()
             raise
+
+    def is_busy(self, chunk: Chunk) -> bool:
+        """Whether the chunk would have to wait, or as many of its lane are under way as keep a process busy."""
+        channel = self._channels[chunk.channel]
+        if channel.chunks[chunk.lane] >= _BUSY_CHUNKS or channel.waiting[chunk.lane]:
+            return True
+        places = min(len(chunk.items), self._capacity)
+        return not (channel.has_room(chunk.lane, places) and channel.has_space(places))
+
+    def lanes(self) -> list[tuple[str, Lane]]:
+        """Those that anything ever came in."""
+        return [(name, lane) for name in self._channels for lane in Lane]
 
     def longest_wait(self, channel: str, lane: Lane) -> datetime | None:
         """Since when the oldest that waits for a place has been wanted; None when nobody waits."""

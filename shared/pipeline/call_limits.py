@@ -129,10 +129,13 @@ class CallLimits:
         """The limit of a provider's account; None when it has none."""
         return self._providers.get(name)
 
-    async def admit(self, limit: Limit, lane: Lane, wanted: int, *, has_waited: bool = False) -> Admission:
+    async def admit(
+        self, limit: Limit, lane: Lane, wanted: int, *, has_waited: bool = False, patience_seconds: float = 0.0
+    ) -> Admission:
         """How many of ``wanted`` deliveries may go on, and when the others should come back. Raises StoreUnavailable.
 
-        What ``has_waited`` has its place in the queue behind it and waits here for a moment rather than there again.
+        What ``has_waited`` has its place in the queue behind it and waits here for a moment rather than there again, or
+        for ``patience_seconds`` where that is longer.
         """
         account = self._account(limit)
         here = account.lanes[lane]
@@ -140,7 +143,8 @@ class CallLimits:
         here.note_demand(now, wanted)
         slots: list[float] = []
         if has_waited:
-            slots = await self._slots(account, here, wanted, now + _patience(limit, wanted))
+            patience = max(_patience(limit, wanted), patience_seconds)
+            slots = await self._slots(account, here, wanted, now + patience)
             if slots:
                 return _admission(limit, wanted, slots)
         elif here.queued_until <= now + horizon_seconds(lane) and not here.has_no_room:

@@ -17,11 +17,12 @@ from uuid import uuid4
 from shared.channels import CHANNELS
 from shared.domain import verdict
 from shared.domain.breaker import Standing
-from shared.domain.chunk import Chunk, ChunkItem
+from shared.domain.chunk import Chunk, ChunkItem, put_off
 from shared.domain.errors import PublishFailed, StoreUnavailable
 from shared.domain.outcome import Claimed, NotClaimed
 from shared.domain.retry_schedule import pause_as_asked
 from shared.domain.verdict import Situation
+from shared.pipeline.announce import publish_chunks
 from shared.pipeline.attempt import Assignment, Judged, attempts_in_a_call, start_attempts
 from shared.pipeline.holds import hold
 from shared.pipeline.outcomes import announce_known, record_outcomes
@@ -40,8 +41,10 @@ async def deliver(chunk: Chunk, services: Services) -> None:
     Raises:
         StoreUnavailable, PublishFailed: the message should be delivered again; nothing that was sent is sent twice.
     """
+    if turn := await services.lanes.turn_of(chunk, services.clock.now()):
+        await publish_chunks(put_off(chunk, turn), services)
+        return
     async with services.lanes.bulkhead.room_for(chunk):
-        await services.lanes.watch.see(chunk, services.clock.now())
         # A claim's holder is told that it holds it however often it asks, so nothing may be asked for twice.
         distinct = list({(item.tracking_id, item.attempt): item for item in chunk.items}.values())
         routes = await find_routes(chunk, distinct, services)

@@ -38,22 +38,38 @@ class BoardStore(Protocol):
         ...
 
 
+class _Meter:
+    """A rate from a count that only grows and that is told now and then."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def note(self, now: float, count: int) -> None:
+        points = self._points
+        if points and count <= points[-1][1]:
+            return
+        if points and now - points[-1][0] > FORGOTTEN_AFTER_SECONDS:
+            points.clear()  # nobody counted in between
+        points.append((now, count))
+        while points[0][0] < now - _RATE_WINDOW_SECONDS:
+            points.popleft()
+
+    def per_second(self, now: float) -> float:
+        if not self._points or now - self._points[-1][0] > FORGOTTEN_AFTER_SECONDS:
+            return 0.0
+        (first, before), (last, count) = self._points[0], self._points[-1]
+        return (count - before) / (last - first) if last - first >= _RATE_FROM_SECONDS else 0.0
+
+
 @dataclass(slots=True)
 class _Known:
     """One lane as this process has seen it told."""
 
     entry: LaneEntry = field(default_factory=LaneEntry)
     told_at: float = float("-inf")
-    lags: deque[tuple[float, float]] = field(default_factory=deque)  # when seen, and what
-    counts: deque[tuple[float, int, int]] = field(default_factory=deque)  # when seen, started, asked
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Deliveries a second, of all processes together."""
-
-    started: float
-    asked: float
+    lags: deque[tuple[float, float, float]] = field(default_factory=deque)  # when seen, and both
+    started: _Meter = field(default_factory=_Meter)
+    asked: _Meter = field(default_factory=_Meter)
 
 
 class LaneBoard:
@@ -100,36 +116,37 @@ class LaneBoard:
             known = self._known.setdefault(key, _Known() if is_continuous else _Known(entry))
             if is_continuous and entry.tellings > known.entry.tellings:
                 known.told_at = now
-                known.lags.append((now, entry.lag))
+                known.lags.append((now, entry.lag, entry.felt))
             known.entry = entry
-            known.counts.append((now, entry.started, entry.asked))
-            _drop_before(known.counts, now - _RATE_WINDOW_SECONDS)
-            _drop_before(known.lags, now - FORGOTTEN_AFTER_SECONDS)
+            known.started.note(now, entry.started)
+            known.asked.note(now, entry.asked)
+            while known.lags and known.lags[0][0] < now - FORGOTTEN_AFTER_SECONDS:
+                known.lags.popleft()
 
     def lag(self, key: LaneKey) -> float:
         """Seconds by which a lane's deliveries start late: the worst of what was told lately, or 0."""
-        known = self._known.get(key)
-        now = self._monotonic()
+        return max((lag for lag, _ in self._recent_lags(key)), default=0.0)
+
+    def lags_felt_in(self, channel: str) -> dict[Lane, float]:
+        """The same for each lane of a channel, as tenants feel it who don't dominate the lane.
+
+        Who does has a queue of its own making, and it alone is refused for that (fair_share.py).
+        """
+        return {lane: max((felt for _, felt in self._recent_lags((channel, lane))), default=0.0) for lane in Lane}
+
+    def _recent_lags(self, key: LaneKey) -> list[tuple[float, float]]:
+        known, now = self._known.get(key), self._monotonic()
         if known is None or now - known.told_at > FORGOTTEN_AFTER_SECONDS:
-            return 0.0
-        recent = [lag for seen, lag in known.lags if now - seen <= FORGOTTEN_AFTER_SECONDS / 2]
-        return max(recent, default=known.entry.lag)
+            return []
+        recent = [(lag, felt) for seen, lag, felt in known.lags if now - seen <= FORGOTTEN_AFTER_SECONDS / 2]
+        return recent or [(known.entry.lag, known.entry.felt)]
 
-    def lags_of(self, channel: str) -> dict[Lane, float]:
-        """The lag of each lane of a channel."""
-        return {lane: self.lag((channel, lane)) for lane in Lane}
-
-    def rates(self, key: LaneKey) -> Rates | None:
-        """What is started and asked for in a lane; None while nobody has counted long enough."""
+    def started_per_second(self, key: LaneKey) -> float:
+        """Deliveries that all processes together begin in a second; 0 while that is not known."""
         known = self._known.get(key)
-        if known is None or len(known.counts) < 2:  # noqa: PLR2004 - a difference takes two
-            return None
-        (first, started, asked), (last, started_now, asked_now) = known.counts[0], known.counts[-1]
-        if last - first < _RATE_FROM_SECONDS:
-            return None
-        return Rates((started_now - started) / (last - first), (asked_now - asked) / (last - first))
+        return known.started.per_second(self._monotonic()) if known else 0.0
 
-
-def _drop_before(seen: deque[tuple[float, float]] | deque[tuple[float, int, int]], instant: float) -> None:
-    while seen and seen[0][0] < instant:
-        seen.popleft()
+    def asked_per_second(self, key: LaneKey) -> float:
+        """Deliveries that are asked for in a second, accepted or not; 0 while that is not known."""
+        known = self._known.get(key)
+        return known.asked.per_second(self._monotonic()) if known else 0.0

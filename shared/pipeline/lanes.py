@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
+from shared.domain.chunk import Chunk
 from shared.pipeline.admission import Admission, StoreLoad, Thresholds
 from shared.pipeline.bulkhead import Bulkhead
 from shared.pipeline.call_limits import LeaseStore
+from shared.pipeline.fair_share import FairShare
 from shared.pipeline.lane_board import BoardStore, LaneBoard
 from shared.pipeline.lane_watch import LaneWatch
 from shared.pipeline.request_rates import RequestRates
@@ -33,5 +36,21 @@ class Lanes:
         self.bulkhead = Bulkhead()
         self.board = LaneBoard(board, monotonic)
         self.watch = LaneWatch(self.board, self.bulkhead, monotonic)
+        self.fair_share = FairShare(self.board, leases, monotonic)
         rates = RequestRates(leases) if leases else None
-        self.admission = Admission(self.board, thresholds, load, rates, monotonic)
+        self.admission = Admission(
+            self.board, self.fair_share, thresholds, store=load, rates=rates, monotonic=monotonic
+        )
+
+    async def turn_of(self, chunk: Chunk, now: datetime) -> datetime | None:
+        """When a chunk that has come should come again, since its tenant floods a late lane; None: send it now."""
+        await self.watch.tell(now)
+        lag = self.watch.lag((chunk.channel, chunk.lane), now)
+        turn = await self.fair_share.turn_of(chunk, lag, is_busy=self.bulkhead.is_busy(chunk))
+        if turn:
+            self.watch.note_age(chunk, now)
+        return turn
+
+    def may_pass(self, chunk: Chunk, now: datetime) -> bool:
+        """Whether a chunk need not queue for a provider's limit behind a tenant that floods the lane."""
+        return self.fair_share.may_pass(chunk, self.watch.lag((chunk.channel, chunk.lane), now))

@@ -22,6 +22,7 @@ from shared.pipeline.call_limits import Admission, CallLimits
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
 
+_PASSING_SECONDS = 3.0  # of waiting for whom the queue is not meant: another tenant floods the lane (fair_share.py)
 _AGAIN_AFTER = timedelta(seconds=3)  # a delivery that was admitted and got no turn after all
 
 
@@ -101,6 +102,11 @@ async def reserve_turns(
     return [*over, *wanted], pace
 
 
+def tenant_account(tenant: TenantId) -> str:
+    """The name of the tenant's own limit."""
+    return f"tenant:{tenant}"
+
+
 async def waits_until(tenant: TenantId, accounts: Sequence[str], lane: Lane, services: Services) -> Sequence[datetime]:
     """Until when chunks may be waiting on the bus for their turns at the accounts, for each limit there is."""
     now = services.clock.now()
@@ -116,16 +122,19 @@ async def _limits_on(tenant: TenantId, account: str, services: Services) -> Sequ
     """The tenant's limit, then the provider's, which is the one that is exact."""
     policy = await services.policies.find(tenant)
     rate = policy.sends_per_second
-    tenants = Limit(f"tenant:{tenant}", rate) if rate else None
+    tenants = Limit(tenant_account(tenant), rate) if rate else None
     return [limit for limit in (tenants, services.limits.of_provider(account)) if limit is not None]
 
 
 async def _admit(limit: Limit, chunk: Chunk, calls: int, services: Services) -> Admission:
     if not calls:
         return Admission(0)
-    has_waited = limit.account in chunk.waited_for
+    passes = limit.account != tenant_account(chunk.tenant_id) and services.lanes.may_pass(chunk, services.clock.now())
+    has_waited = passes or limit.account in chunk.waited_for
+    patience = _PASSING_SECONDS if passes else 0.0
     return await while_store_is_away(
-        lambda: services.limits.admit(limit, chunk.lane, calls, has_waited=has_waited), services.patience.store
+        lambda: services.limits.admit(limit, chunk.lane, calls, has_waited=has_waited, patience_seconds=patience),
+        services.patience.store,
     )
 
 
@@ -133,7 +142,11 @@ async def _send_to_wait(
     chunk: Chunk, items: Sequence[ChunkItem], passed: frozenset[str], wait_seconds: float, services: Services
 ) -> None:
     """The items are on the bus for later; those that expire before, for when they do, to be told so."""
-    turn_at = services.clock.now() + timedelta(seconds=wait_seconds)
+    now = services.clock.now()
+    if tenant_account(chunk.tenant_id) not in passed and services.lanes.may_pass(chunk, now):
+        wait_seconds = min(wait_seconds, _PASSING_SECONDS)
+    turn_at = now + timedelta(seconds=wait_seconds)
+    services.lanes.watch.note_age(replace(chunk, waited_for=passed), turn_at)
     by_time: dict[datetime, list[ChunkItem]] = defaultdict(list)
     for item in items:
         by_time[min(turn_at, item.expires_at) if item.expires_at else turn_at].append(item)

@@ -100,13 +100,15 @@ async def _take(request: SubmitRequest, caller: Caller, services: Services, wait
     try:
         notification = await _plan(request, caller, services)
         wanted = Wanted.by(notification, services.clock.now())
-        await services.lanes.admission.admit(caller.tenant_id, wanted, await services.policies.find(caller.tenant_id))
+        policy = await services.policies.find(caller.tenant_id)
+        turns = await services.lanes.admission.admit(caller.tenant_id, wanted, policy)
     except (InvalidSubmission, TooManyRequests):
         # What is wrong by now (expired, a template withdrawn) may have been right when the key was first used; and
         # what was accepted then is not refused for today's load.
         if request.idempotency_key and (earlier := await _earlier(request, caller, services)):
             return earlier
         raise
+    notification = turns.apply(notification, services.patience.publish)
     answer = _accepted(notification)
     if _may_go_with_others(request):
         publish = partial(publish_eagerly, services=services)

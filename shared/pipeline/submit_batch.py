@@ -48,6 +48,7 @@ from shared.domain.notification import JsonValue, Notification
 from shared.pipeline.accept import plan_with_customer
 from shared.pipeline.admission import Wanted
 from shared.pipeline.announce import publish_eagerly
+from shared.pipeline.fair_share import Turns
 from shared.pipeline.services import Services
 from shared.pipeline.submit import SubmitRequest, check_key
 from shared.ports import Caller
@@ -96,34 +97,36 @@ async def submit_batch(request: SubmitRequest, caller: Caller, services: Service
     check_key(request.idempotency_key)
     items = _items(request.body)
     with services.lanes.admission.under_way(len(items)):
-        await _let_in(items, request, caller, services)
-        return await _submit_items(items, request, caller, services)
+        turns = await _let_in(items, request, caller, services)
+        return await _submit_items(items, turns, request, caller, services)
 
 
-async def _let_in(items: Sequence[JsonValue], request: SubmitRequest, caller: Caller, services: Services) -> None:
-    """Nothing, when the batch may be accepted, or was at least begun. Raises TooManyRequests."""
+async def _let_in(items: Sequence[JsonValue], request: SubmitRequest, caller: Caller, services: Services) -> Turns:
+    """When the batch's deliveries may be sent, if it may be accepted or was at least begun. Raises TooManyRequests."""
     wanted = Wanted.by_items(items, services.clock.now())
     try:
-        await services.lanes.admission.admit(caller.tenant_id, wanted, await services.policies.find(caller.tenant_id))
+        policy = await services.policies.find(caller.tenant_id)
+        return await services.lanes.admission.admit(caller.tenant_id, wanted, policy)
     except TooManyRequests:
         key = request.idempotency_key
         if not key or await services.notifications.read_key(_key_partition(key, caller, services), key_id(key)) is None:
             raise
+        return Turns()
 
 
 async def _submit_items(
-    items: Sequence[JsonValue], request: SubmitRequest, caller: Caller, services: Services
+    items: Sequence[JsonValue], turns: Turns, request: SubmitRequest, caller: Caller, services: Services
 ) -> SubmittedBatch:
     if not request.idempotency_key:
         now = services.clock.now()
         plan = BatchPlan(new_tracking_id(now, random_bucket()), now, "")
-        return await _accept(items, plan, caller, services, request)
+        return await _accept(items, turns, plan, caller, services, request)
     record = await _hold_key(request, caller, services)
     if record.answer:
         return SubmittedBatch(record.answer.encode(), _is_partial(record.answer), replayed=True)
     plan = BatchPlan(TrackingId(record.plan), record.created_at, request.idempotency_key)
     try:
-        answered = await _accept(items, plan, caller, services, request)
+        answered = await _accept(items, turns, plan, caller, services, request)
     except CnsError:
         await _let_go(record, services)
         raise
@@ -201,8 +204,13 @@ def _size_sent(item: JsonValue) -> int:
     return len(plain) if plain.isascii() else len(json.dumps(item, separators=(",", ":")))
 
 
-async def _accept(
-    items: Sequence[JsonValue], plan: BatchPlan, caller: Caller, services: Services, request: SubmitRequest
+async def _accept(  # noqa: PLR0917 - one place, every fact
+    items: Sequence[JsonValue],
+    turns: Turns,
+    plan: BatchPlan,
+    caller: Caller,
+    services: Services,
+    request: SubmitRequest,
 ) -> SubmittedBatch:
     views: list[BatchItemView | None] = [None] * len(items)
     parts: list[list[tuple[int, Notification]]] = []
@@ -215,7 +223,7 @@ async def _accept(
             except InvalidSubmission as problem:
                 views[index] = BatchItemView(index=index, problem=problem_of(problem))
             else:
-                parts[-1].append((index, notification))
+                parts[-1].append((index, turns.apply(notification, services.patience.publish)))
         await asyncio.sleep(0)  # planning a hundred takes some milliseconds; more urgent requests need not wait for all
     for index, failure in await _commit([part for part in parts if part], services):
         if plan.key:

@@ -26,7 +26,7 @@ class InMemoryBoard:
             entry = self.entries[key]
             entry = replace(entry, started=entry.started + telling.started, asked=entry.asked + telling.asked)
             if telling.lag is not None:
-                entry = replace(entry, lag=telling.lag, tellings=entry.tellings + 1)
+                entry = replace(entry, lag=telling.lag, felt=telling.felt, tellings=entry.tellings + 1)
             self.entries[key] = entry
         return dict(self.entries)
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain.address import EmailAddress
-from shared.domain.chunk import MAX_CHUNK_DELIVERIES, chunks_of
-from shared.domain.identifiers import TenantId, new_tracking_id, partition_key
+from shared.domain.chunk import MAX_CHUNK_DELIVERIES, Chunk, ChunkItem, chunks_of, put_off
+from shared.domain.identifiers import PartitionKey, TenantId, TrackingId, new_tracking_id, partition_key
 from shared.domain.notification import Category, Delivery, Lane, Notification, TemplateRef
 from shared.domain.status import DeliveryStatus
 
@@ -72,4 +72,15 @@ def test_a_chunk_says_what_its_deliveries_share() -> None:
     assert (chunk.lane, chunk.template, chunk.due_at, chunk.traceparent) == (Lane.LOW, template, due, "tp")
     assert [(item.tracking_id, item.attempt, item.customer_id) for item in chunk.items] == [
         (notification.tracking_id, 1, "c1")
+    ]
+
+
+def test_what_is_put_off_comes_back_then_or_when_it_expires() -> None:
+    until, over = NOW + timedelta(minutes=10), NOW + timedelta(minutes=1)
+    lasting, short = ChunkItem(TrackingId("A")), ChunkItem(TrackingId("B"), expires_at=over)
+    chunk = Chunk(TenantId("t"), PartitionKey("t:1"), "email", Lane.LOW, (lasting, short), wanted_at=NOW)
+
+    assert [(part.items, part.due_at, part.wanted_at) for part in put_off(chunk, until)] == [
+        ((lasting,), until, until),
+        ((short,), over, over),
     ]

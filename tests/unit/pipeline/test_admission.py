@@ -12,6 +12,7 @@ from shared.domain.lane_telling import Telling
 from shared.domain.notification import Lane
 from shared.domain.tenant_policy import TenantPolicy
 from shared.pipeline.admission import FAR_AHEAD, ITEMS_PER_PLACE, Admission, Thresholds, Wanted
+from shared.pipeline.fair_share import FairShare
 from shared.pipeline.lane_board import LaneBoard
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.services import SUBMITTED
@@ -47,7 +48,7 @@ class Overload:
     async def late(self, lag: float, lane: Lane = NORMAL, channel: str = "email") -> None:
         """Everybody knows."""
         await self.lanes.board.look()
-        await self.teller.tell({(channel, lane): Telling(lag)})
+        await self.teller.tell({(channel, lane): Telling(lag, lag)})
         self.seconds.advance(1.1)
         await self.lanes.board.look()
 
@@ -82,6 +83,16 @@ async def test_a_late_lane_closes_the_lower_ones_first_and_never_high(
     turned_away = [each for each in ("low", "normal", "high") if await overload.submit(priority=each)]
 
     assert turned_away == refused
+
+
+async def test_a_lane_that_is_late_for_who_floods_it_is_open_for_the_others() -> None:
+    overload = Overload()
+    await overload.lanes.board.look()
+    await overload.teller.tell({("email", NORMAL): Telling(500.0, 0.5)})
+    overload.seconds.advance(1.1)
+
+    assert await overload.submit(priority="low") is None
+    assert overload.lanes.board.lag(("email", NORMAL)) == 500
 
 
 async def test_other_channels_stay_open() -> None:
@@ -165,7 +176,7 @@ def _refused_with(in_flight: int) -> list[Lane]:
 
 
 def _is_refused(lane: Lane, in_flight: int) -> bool:
-    admission = Admission(LaneBoard())
+    admission = Admission(LaneBoard(), FairShare(LaneBoard(), None))
     try:
         with admission.under_way(in_flight * ITEMS_PER_PLACE):
             _run(admission.admit(TENANT, Wanted(1, frozenset({lane}), {("email", lane): 1}), NO_POLICY))
@@ -181,7 +192,7 @@ def _run(coroutine: Any) -> None:
 
 
 def test_a_request_that_is_over_is_not_under_way() -> None:
-    admission = Admission(LaneBoard(), Thresholds(in_flight={NORMAL: 1, LOW: 1}))
+    admission = Admission(LaneBoard(), FairShare(LaneBoard(), None), Thresholds(in_flight={NORMAL: 1, LOW: 1}))
     for _ in range(3):
         with admission.under_way():
             _run(admission.admit(TENANT, Wanted(1, frozenset({NORMAL}), {}), NO_POLICY))

@@ -16,6 +16,7 @@ from shared.domain.errors import Overloaded
 from shared.domain.notification import Lane
 from shared.domain.tenant_policy import TenantPolicy
 from shared.pipeline.admission import Admission, Wanted
+from shared.pipeline.fair_share import FairShare
 from shared.pipeline.lane_board import LaneBoard
 from tests.fakes.virtual_time import run_virtually
 from tests.fakes.world import TENANT
@@ -91,7 +92,7 @@ class Process:
 def _burst(*, with_admission: bool, lasts: float = SECONDS) -> Process:
     async def scene() -> Process:
         clock = asyncio.get_running_loop().time
-        admission = Admission(LaneBoard(), monotonic=clock) if with_admission else None
+        admission = Admission(LaneBoard(), FairShare(LaneBoard(), None), monotonic=clock) if with_admission else None
         process = Process(admission, random.Random(1), lasts)
         await process.live_through({Lane.HIGH: HIGH, Lane.NORMAL: BURST / 2, Lane.LOW: BURST / 2})
         return process

@@ -20,7 +20,7 @@ class Fleet:
         self.teller, self.listener = LaneBoard(self.store, self.seconds), LaneBoard(self.store, self.seconds)
 
     async def tell(self, lag: float | None, **counts: int) -> None:
-        await self.teller.tell({KEY: Telling(lag, **counts)})
+        await self.teller.tell({KEY: Telling(lag, lag or 0.0, **counts)})
 
     async def pass_time(self, seconds: float) -> None:
         self.seconds.advance(seconds)
@@ -35,7 +35,7 @@ async def test_what_one_tells_all_know_a_second_later() -> None:
     await fleet.pass_time(1.1)
 
     assert fleet.listener.lag(KEY) == 7.0
-    assert fleet.listener.lags_of("email") == {Lane.HIGH: 0.0, Lane.NORMAL: 7.0, Lane.LOW: 0.0}
+    assert fleet.listener.lags_felt_in("email") == {Lane.HIGH: 0.0, Lane.NORMAL: 7.0, Lane.LOW: 0.0}
 
 
 async def test_what_nobody_repeats_is_forgotten() -> None:
@@ -106,18 +106,32 @@ async def test_a_store_that_is_away_makes_nobody_late_and_no_noise() -> None:
     assert (told, fleet.listener.lag(KEY)) == (False, 0)
 
 
-async def test_counts_become_rates_over_some_seconds() -> None:
+async def test_counts_become_rates_over_some_seconds_and_are_forgotten() -> None:
     fleet = Fleet()
-    assert fleet.listener.rates(KEY) is None
+    unknown = fleet.listener.started_per_second(KEY)
     await fleet.listener.look()
     for _ in range(5):
         await fleet.tell(2.0, started=50, asked=500)
         await fleet.pass_time(1.0)
+    rates = fleet.listener.started_per_second(KEY), fleet.listener.asked_per_second(KEY)
+    await fleet.pass_time(FORGOTTEN_AFTER_SECONDS + 1)
 
-    rates = fleet.listener.rates(KEY)
+    assert unknown == 0
+    assert rates == pytest.approx((50, 500))
+    assert fleet.listener.started_per_second(KEY) == 0
 
-    assert rates is not None
-    assert (rates.started, rates.asked) == pytest.approx((50, 500))
+
+async def test_a_pause_in_which_nobody_counted_is_no_slow_rate() -> None:
+    fleet = Fleet()
+    await fleet.listener.look()
+    await fleet.tell(2.0, started=50)
+    for _ in range(20):
+        await fleet.pass_time(1.0)
+    for _ in range(3):
+        await fleet.tell(2.0, started=50)
+        await fleet.pass_time(1.0)
+
+    assert fleet.listener.started_per_second(KEY) == pytest.approx(50)
 
 
 async def test_without_a_store_nothing_is_late() -> None:
