@@ -1,7 +1,17 @@
 """All scenarios, in the order they are begun: the long ones first."""
 
 from bench.faults.scenario import Scenario
-from bench.faults.scenarios import accepting, bus, callbacks, outages, overload, poison, processes, providers
+from bench.faults.scenarios import (
+    accepting,
+    bus,
+    callbacks,
+    limited_lanes,
+    outages,
+    overload,
+    poison,
+    processes,
+    providers,
+)
 
 SCENARIOS: tuple[Scenario, ...] = (
     *accepting.SCENARIOS,
@@ -9,6 +19,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *callbacks.SCENARIOS,
     *outages.SCENARIOS,
     *providers.SCENARIOS,
+    *limited_lanes.SCENARIOS,
     *processes.SCENARIOS,
     *bus.SCENARIOS,
     *poison.SCENARIOS,
