@@ -13,7 +13,19 @@ from typing import Any
 
 from local_azure.provider_sandbox.outcomes import HANG_MS, SLOW_MS, Outcome, refused
 
-PROVIDERS = ("sendgrid", "acs_email", "smtp", "twilio", "acs_sms", "notification_hubs", "webhook", "*")
+PROVIDERS = (
+    "sendgrid",
+    "acs_email",
+    "smtp",
+    "twilio",
+    "acs_sms",
+    "notification_hubs",
+    "fcm",
+    "webhook",
+    "slack",
+    "twilio_whatsapp",
+    "*",
+)
 _REFUSALS = {
     "400": "reject",
     "401": "unauthorized",

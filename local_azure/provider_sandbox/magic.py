@@ -1,8 +1,9 @@
 """Takes a channel and a recipient, gives the outcome: the table of recipients that make something happen.
 
 The style is that of GOV.UK Notify's and Twilio's test recipients. An email address is magic by its local part up to a
-"+" (`bounce+anything@example.com`), a device token by its beginning (`bounce-anything`), a webhook by the name in its
-address (`/webhooks/reject`), a phone number by being in the table. The README shows the table; a test compares them.
+"+" (`bounce+anything@example.com`), a device token by its beginning (`bounce-anything`), a webhook, Slack's too, by the
+last part of its address (`/webhooks/reject`), a phone number by being in the table. The README shows the table; a test
+compares them.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 
 from local_azure.provider_sandbox.outcomes import DELIVERED, HANG_MS, SLOW_MS, Outcome, refused
 
-EMAIL, SMS, PUSH, WEBHOOK = "email", "sms", "push", "webhook"
-_ALL = (EMAIL, SMS, PUSH, WEBHOOK)
-_WITH_RECEIPTS = (EMAIL, SMS, PUSH)
+EMAIL, SMS, PUSH, WEBHOOK, SLACK, WHATSAPP = "email", "sms", "push", "webhook", "slack", "whatsapp"
+_ALL = (EMAIL, SMS, PUSH, WEBHOOK, SLACK, WHATSAPP)
+_WITH_RECEIPTS = (EMAIL, SMS, PUSH, WHATSAPP)
+_BY_NUMBER = (SMS, WHATSAPP)
 _REMEMBERED_RECIPIENTS = 10_000
 
 
@@ -49,7 +51,18 @@ TABLE: tuple[MagicRecipient, ...] = (
     MagicRecipient(
         Outcome("unsubscribe", steps=("sent", "delivered", "unsubscribed")), "delivered, then unsubscribes", (EMAIL,)
     ),
-    MagicRecipient(Outcome("opened", steps=("sent", "delivered", "opened")), "delivered, then opened", (EMAIL, PUSH)),
+    MagicRecipient(
+        Outcome("opened", steps=("sent", "delivered", "opened")),
+        "delivered, then opened; WhatsApp: read",
+        (EMAIL, PUSH, WHATSAPP),
+        phone="+15005550117",
+    ),
+    MagicRecipient(
+        Outcome("outside-window", steps=("outside-window",)),
+        "accepted, then 63016: the customer has not written for 24 hours",
+        (WHATSAPP,),
+        phone="+15005550118",
+    ),
     MagicRecipient(
         Outcome("clicked", steps=("sent", "delivered", "opened", "clicked")),
         "delivered, opened, a link clicked",
@@ -65,7 +78,7 @@ TABLE: tuple[MagicRecipient, ...] = (
     MagicRecipient(
         Outcome("reversed-receipts", steps=("delivered", "sent")),
         "delivered, receipts in the wrong order",
-        (EMAIL, SMS),
+        (EMAIL, SMS, WHATSAPP),
         phone="+15005550106",
     ),
     MagicRecipient(
@@ -89,7 +102,7 @@ TABLE: tuple[MagicRecipient, ...] = (
     MagicRecipient(refused("overloaded", 429, retry_after_seconds=30), "429, always", _ALL, "+15005550109"),
     MagicRecipient(refused("reject", 400), "400: the provider will never take it", _ALL, "+15005550110"),
     MagicRecipient(refused("unauthorized", 401), "401, as with a wrong credential", _ALL, "+15005550111"),
-    MagicRecipient(refused("gone", 410), "410: the device or endpoint is no more", (PUSH, WEBHOOK)),
+    MagicRecipient(refused("gone", 410), "410: the device or endpoint is no more", (PUSH, WEBHOOK, SLACK)),
     MagicRecipient(refused("redirect", 302), "302 to another address", (WEBHOOK,)),
     MagicRecipient(refused("invalid-number", 400), "21211, Twilio's own test number", (SMS,), "+15005550001"),
     MagicRecipient(refused("unreachable", 400), "21612, Twilio's own test number", (SMS,), "+15005550002"),
@@ -160,8 +173,9 @@ class MagicRecipients:
 
 
 def _find(channel: str, recipient: str) -> tuple[MagicRecipient, int] | None:
-    if channel == SMS:
-        return _BY_PHONE.get(recipient)
+    if channel in _BY_NUMBER:
+        listed = _BY_PHONE.get(recipient)
+        return listed if listed and channel in listed[0].channels else None
     name = recipient.partition("@")[0].lower() if channel == EMAIL else recipient
     match = _NUMBERS_IN_NAMES.fullmatch(name)
     if match is None:

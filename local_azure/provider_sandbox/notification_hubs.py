@@ -1,13 +1,17 @@
-"""Azure Notification Hubs: takes direct sends, answers telemetry questions; the device's acknowledgement follows.
+"""Azure Notification Hubs: takes sends, answers telemetry questions; the device's acknowledgement follows.
 
-https://learn.microsoft.com/rest/api/notificationhubs/direct-send and …/get-notification-message-telemetry (read
-2026-11). Played: formats `fcmv1` and `apple`, one device handle per call. Assumed, since the pages are silent: 410 for
-a gone device (`gone-…`; a hub may as well answer 201 and tell by telemetry, which is `bounce-…` here), and error bodies
-in Service Bus' XML. The acknowledgement is not the hub's: the sandbox plays the customer's mobile backend.
+https://learn.microsoft.com/rest/api/notificationhubs/direct-send, …/direct-batch-send, …/send-template-notification and
+…/get-notification-message-telemetry (read 2026-11). Played: formats `fcmv1` and `apple` to one device handle, to a
+batch of them, and to tags; `template` to tags. Nobody registers here: a tag expression is one recipient, named by its
+`customer:` tag. Assumed, since the pages are silent: 410 for a gone device (`gone-…`; a hub may as well answer 201 and
+tell by telemetry, which is `bounce-…` here), and error bodies in Service Bus' XML. The acknowledgement is not the
+hub's: the sandbox plays the customer's mobile backend.
 """
 
 from __future__ import annotations
 
+import email
+import email.message
 import re
 import time
 import uuid
@@ -28,9 +32,15 @@ from local_azure.provider_sandbox.settings import Settings
 
 PATH = re.compile(r"/(?P<hub>[A-Za-z0-9][A-Za-z0-9._-]{0,259})/messages(?:/(?P<id>[^/]+))?/?")
 MAX_PAYLOAD_BYTES = 4096  # APNs and FCM alike; the hub itself takes 64 KB
+MAX_BATCH = 1000
 _XML = "application/xml; charset=utf-8"
 _NAMESPACE = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
-_PLATFORMS = {"fcmv1": ("fcmv1", "FcmV1OutcomeCounts"), "apple": ("apple", "ApnsOutcomeCounts")}
+_PLATFORMS = {
+    "fcmv1": ("fcmv1", "FcmV1OutcomeCounts"),
+    "apple": ("apple", "ApnsOutcomeCounts"),
+    "template": ("fcmv1, apple", "FcmV1OutcomeCounts"),
+}
+_CUSTOMER = re.compile(r"customer:([A-Za-z0-9_@#.:-]+)")
 
 _ACKNOWLEDGED = {
     "delivered": "delivered",
@@ -72,7 +82,7 @@ class _Sent:
 
 
 class NotificationHubs:
-    """POST /{hub}/messages/?direct and GET /{hub}/messages/{id}."""
+    """POST /{hub}/messages/, POST /{hub}/messages/$batch and GET /{hub}/messages/{id}."""
 
     provider = "notification_hubs"
     channel = "push"
@@ -97,19 +107,17 @@ class NotificationHubs:
             return self._note(request, "unauthorized", _error(401, f"{flaw}: the token does not open this hub."))
         if self._hub and path["hub"].lower() != self._hub.lower():
             return self._note(request, "invalid", _error(404))
-        if request.method == "POST" and path["id"] is None:
+        if request.method == "POST" and path["id"] in {None, "$batch"}:
             return await self._send(request, path["hub"])
         if request.method == "GET" and path["id"] is not None:
             return self._telemetry(path["hub"], path["id"])
         return _error(405, "The method is not allowed.")
 
     async def _send(self, request: Request, hub: str) -> Reply | None:
-        flaw, payload = _read(request)
-        if flaw is not None:
-            return self._note(request, "invalid", flaw)
-        platform = request.headers["servicebusnotification-format"]
-        handle = request.headers["servicebusnotification-devicehandle"]
-        call = _call(platform, handle, payload, request.body)
+        sent = _read(request)
+        if isinstance(sent, Reply):
+            return self._note(request, "invalid", sent)
+        call = _call(sent, request.body)
         call.extra["hub"] = hub
         return await self._calls.answer(self, call)
 
@@ -169,54 +177,98 @@ class NotificationHubs:
         return self._calls.note_refusal(self, request.body, outcome, reply)
 
 
-def _read(request: Request) -> tuple[Reply | None, dict[str, Any]]:
-    query, headers = request.query(), request.headers
-    if "direct" not in query:
-        return _error(400, "Only direct sends are played here: add ?direct and a device handle."), {}
+@dataclass(frozen=True, slots=True)
+class _Send:
+    """One valid request: to whom, in which platform's format, and what."""
+
+    platform: str
+    recipients: list[str]
+    payload: dict[str, Any]
+
+
+def _read(request: Request) -> _Send | Reply:
+    query, platform = request.query(), request.headers.get("servicebusnotification-format", "")
     if not query.get("api-version"):
-        return _error(400, "The api-version query parameter is missing."), {}
-    if not headers.get("servicebusnotification-devicehandle"):
-        return _error(400, "The ServiceBusNotification-DeviceHandle header is missing."), {}
-    platform = headers.get("servicebusnotification-format", "")
+        return _error(400, "The api-version query parameter is missing.")
     if platform not in _PLATFORMS:
-        return _error(400, f"The notification format '{escape(platform)}' is not supported here: fcmv1 or apple."), {}
-    if len(request.body) > MAX_PAYLOAD_BYTES:
-        return _error(413), {}
+        return _error(400, f"The notification format '{escape(platform)}' is not supported here: fcmv1 or apple.")
+    body, recipients = _addressed(request)
+    if not recipients:
+        return _error(400, "There is no device handle, no batch of them, and no tag.")
+    if platform == "template" and "direct" in query:
+        return _error(400, "A template notification goes to tags, not to a device.")
+    if len(body) > MAX_PAYLOAD_BYTES:
+        return _error(413)
+    payload = _parsed(body)
+    wanted = {"fcmv1": "message", "apple": "aps"}.get(platform)
+    if not isinstance(payload, dict) or (wanted and not isinstance(payload.get(wanted), dict)):
+        return _error(400, f"The supplied notification payload is invalid: it has no object '{wanted}'.")
+    return _Send(platform, recipients, payload)
+
+
+def _addressed(request: Request) -> tuple[bytes, list[str]]:
+    """The payload, and the recipients: device handles, or the customer of a tag expression."""
+    headers = request.headers
+    if request.path.rstrip("/").endswith("/$batch"):
+        parts = _batch_parts(headers.get("content-type", ""), request.body)
+        handles = _parsed(parts.get("devices", b""))
+        is_list = isinstance(handles, list) and len(handles) <= MAX_BATCH and all(isinstance(h, str) for h in handles)
+        return parts.get("notification", b""), handles if is_list else []
+    if "direct" in request.query():
+        handle = headers.get("servicebusnotification-devicehandle")
+        return request.body, [handle] if handle else []
+    tags = headers.get("servicebusnotification-tags", "")
+    customer = _CUSTOMER.search(tags)
+    return request.body, [customer[1] if customer else tags] if tags else []
+
+
+def _batch_parts(content_type: str, body: bytes) -> dict[str, bytes]:
+    """The parts of a multipart/mixed body by their name."""
+    message = email.message_from_bytes(f"content-type: {content_type}\r\n\r\n".encode("latin-1", "replace") + body)
+    parts = message.get_payload() if message.is_multipart() else []
+    return {
+        str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True) or b""
+        for part in parts
+        if isinstance(part, email.message.Message)
+    }
+
+
+def _parsed(body: bytes) -> Any:
     try:
-        payload = orjson.loads(request.body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _error(400), {}
-    wanted = "message" if platform == "fcmv1" else "aps"
-    if not isinstance(payload, dict) or not isinstance(payload.get(wanted), dict):
-        return _error(400, f"The supplied notification payload is invalid: it has no object '{wanted}'."), {}
-    return None, payload
+        return None
 
 
-def _call(platform: str, handle: str, payload: dict[str, Any], body: bytes) -> Call:
-    if platform == "fcmv1":
+def _call(sent: _Send, body: bytes) -> Call:
+    payload = sent.payload
+    if sent.platform == "fcmv1":
         custom = payload["message"].get("data") or {}
         shown = payload["message"].get("notification") or {}
-    else:
+    elif sent.platform == "apple":
         custom = {name: value for name, value in payload.items() if name != "aps"}
         alert = payload["aps"].get("alert")
         shown = alert if isinstance(alert, dict) else {"body": alert}
+    else:
+        custom = shown = payload
     attempt_id = custom.get("attempt_id") if isinstance(custom, dict) else None
     content = {
-        "platform": platform,
+        "platform": sent.platform,
         "title": shown.get("title") or "",
         "body": shown.get("body") or "",
         "data": custom,
         "payload": payload,
     }
+    parts = [Part(recipient, _attempt_of(attempt_id, number)) for number, recipient in enumerate(sent.recipients)]
     notification_id = f"{uuid.uuid4().int % 10**19}-{uuid.uuid4()}-1"
-    return Call(
-        body,
-        notification_id,
-        platform,
-        content,
-        [Part(handle, str(attempt_id) if attempt_id else None)],
-        {"platform": platform},
-    )
+    return Call(body, notification_id, sent.platform, content, parts, {"platform": sent.platform})
+
+
+def _attempt_of(attempt_id: object, number: int) -> str | None:
+    """All devices of a batch get one attempt id; the ledger tells them apart."""
+    if not attempt_id:
+        return None
+    return f"{attempt_id}~{number}" if number else str(attempt_id)
 
 
 def _error(status: int, detail: str = "") -> Reply:

@@ -1,8 +1,8 @@
 """How each provider posts its receipts: body, headers and signature.
 
-SendGrid: JSON array of events (Event Webhook, at most 768 KB per post). Twilio: one form per status change.
+SendGrid: JSON array of events (Event Webhook, at most 768 KB per post). Twilio and WhatsApp: one form per change.
 Communication Services: Event Grid, a JSON array with one event, and a key of ours as a delivery property.
-Notification Hubs posts nothing itself; the customer's mobile backend acknowledges with a Standard Webhooks JSON post.
+Push providers post nothing themselves; the customer's mobile backend acknowledges with a Standard Webhooks JSON post.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from local_azure.provider_sandbox import signatures
 from local_azure.provider_sandbox.receipts import Post, Receipt, ReceiptFormat
 from local_azure.provider_sandbox.settings import Settings, SettingsError
 
-SENDGRID, TWILIO, PUSH_ACKNOWLEDGEMENT = "sendgrid", "twilio", "notification_hubs"
+SENDGRID, TWILIO, WHATSAPP = "sendgrid", "twilio", "twilio_whatsapp"
+HUB_ACKNOWLEDGEMENT, FCM_ACKNOWLEDGEMENT = "notification_hubs", "fcm"
 ACS_EMAIL, ACS_SMS = "acs_email", "acs_sms"
 
 
@@ -130,7 +131,11 @@ def receipt_formats(settings: Settings) -> dict[str, ReceiptFormat]:
         if settings.acs_sms_receipt_key:
             formats[ACS_SMS] = EventGridPost(settings.acs_sms_receipt_key)
         if settings.hub_receipt_secret:
-            formats[PUSH_ACKNOWLEDGEMENT] = PushAcknowledgement(settings.hub_receipt_secret)
+            formats[HUB_ACKNOWLEDGEMENT] = PushAcknowledgement(settings.hub_receipt_secret)
+        if settings.fcm_receipt_secret:
+            formats[FCM_ACKNOWLEDGEMENT] = PushAcknowledgement(settings.fcm_receipt_secret)
+        if settings.whatsapp_auth_token:
+            formats[WHATSAPP] = TwilioStatusCallback(settings.whatsapp_auth_token)
     except signatures.SigningKeyError as error:
         raise SettingsError(f"a receipt's signing secret cannot be used: {error}") from error
     return formats

@@ -14,6 +14,7 @@ from local_azure.provider_sandbox.acs_email import AcsEmail
 from local_azure.provider_sandbox.acs_sms import AcsSms
 from local_azure.provider_sandbox.callbacks import Callbacks
 from local_azure.provider_sandbox.faults import Faults
+from local_azure.provider_sandbox.fcm import Fcm
 from local_azure.provider_sandbox.http_exchange import Reply, Request, problem
 from local_azure.provider_sandbox.inbox import Inbox
 from local_azure.provider_sandbox.ledger import Ledger
@@ -25,9 +26,11 @@ from local_azure.provider_sandbox.receipt_formats import receipt_formats
 from local_azure.provider_sandbox.receipts import Receipt, ReceiptQueue
 from local_azure.provider_sandbox.sendgrid import SendGrid
 from local_azure.provider_sandbox.settings import Settings
+from local_azure.provider_sandbox.slack import Slack
 from local_azure.provider_sandbox.smtp import Smtp
 from local_azure.provider_sandbox.twilio import Twilio
 from local_azure.provider_sandbox.webhook_recipients import WebhookRecipients
+from local_azure.provider_sandbox.whatsapp import WhatsApp
 
 
 class HttpVendor(Protocol):
@@ -99,9 +102,12 @@ async def open_sandbox(settings: Settings, folder: Path, port: int, receipt_dela
         vendors=(
             SendGrid(calls, settings),
             AcsEmail(calls, settings),
+            WhatsApp(calls, settings),  # before Twilio, which takes what is left of that address
             Twilio(calls, settings),
             AcsSms(calls, settings),
             WebhookRecipients(calls, settings),
+            Slack(calls),
+            Fcm(calls, settings),
             NotificationHubs(calls, settings, f"http://127.0.0.1:{port}"),
         ),
         smtp=Smtp(calls, settings),

@@ -33,6 +33,10 @@ class Settings:
     hub_name: str
     hub_connection: HubConnection | None
     hub_receipt_secret: str
+    fcm_public_key: str
+    fcm_receipt_secret: str
+    whatsapp_account_sid: str
+    whatsapp_auth_token: str
     acs_email_connection: str
     acs_email_receipt_key: str
     acs_sms_connection: str
@@ -53,6 +57,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         hub_name=environ.get("NOTIFICATION_HUBS_HUB", ""),
         hub_connection=_hub_connection(environ.get("NOTIFICATION_HUBS_CONNECTION", "")),
         hub_receipt_secret=environ.get("NOTIFICATION_HUBS_RECEIPT_SECRET", ""),
+        fcm_public_key=environ.get("FCM_PUBLIC_KEY", "").replace("\\n", "\n"),
+        fcm_receipt_secret=environ.get("FCM_RECEIPT_SECRET", ""),
+        whatsapp_account_sid=environ.get("TWILIO_WHATSAPP_ACCOUNT_SID", ""),
+        whatsapp_auth_token=environ.get("TWILIO_WHATSAPP_AUTH_TOKEN", ""),
         acs_email_connection=environ.get("ACS_EMAIL_CONNECTION", ""),
         acs_email_receipt_key=environ.get("ACS_EMAIL_RECEIPT_KEY", ""),
         acs_sms_connection=environ.get("ACS_SMS_CONNECTION", ""),

@@ -56,9 +56,12 @@ _ERROR_MESSAGES = {
     21612: "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' ({sender}) parameters",
     21614: "'To' number is not a valid mobile number: {to}",
     21617: "The concatenated message body exceeds the 1600 character limit",
+    21656: "The ContentSid Parameter is Invalid.",
+    21910: "Invalid 'From' and 'To' pair. 'From' and 'To' should be of the same channel",
     30003: "Unreachable destination handset",
     30007: "Message filtered",
     30008: "Unknown error",
+    63016: "Failed to send freeform message because you are outside the allowed window",
 }
 _CODE_OF_OUTCOME = {
     "reject": 21211,
@@ -77,6 +80,7 @@ class Twilio:
     provider = "twilio"
     channel = "sms"
     success_status = 201
+    statuses = _STATUSES
 
     def __init__(self, calls: ProviderCalls, settings: Settings) -> None:
         self._calls = calls
@@ -101,13 +105,13 @@ class Twilio:
 
     async def _create(self, request: Request, account: str) -> Reply | None:
         form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
-        code = _find_error(form)
+        code = self.find_form_error(form)
         if code is not None:
             return self._calls.note_refusal(self, request.body, "invalid", _error(400, code, form))
-        return await self._calls.answer(self, _call(form, account, request.body))
+        return await self._calls.answer(self, self.call(form, account, request.body))
 
     def keep(self, call: Call) -> None:
-        self._messages[call.provider_id] = _resource(call)
+        self._messages[call.provider_id] = self.resource(call)
         if len(self._messages) > KEPT_MESSAGES:
             self._messages.popitem(last=False)
 
@@ -122,7 +126,7 @@ class Twilio:
         return reply
 
     def receipt(self, call: Call, part: Part, step: str, at: float) -> ReceiptDraft | None:  # noqa: ARG002 - no time in it
-        known = _STATUSES.get(step)
+        known = self.statuses.get(step)
         if known is None:
             return None
         status, code = known
@@ -143,11 +147,23 @@ class Twilio:
     def record_step(self, receipt: Receipt) -> None:
         """Moves the message resource on, so that a look-up tells what a callback would."""
         message = self._messages.get(receipt.payload.get("MessageSid", ""))
-        if message is not None and receipt.step in _STATUSES:
-            status, code = _STATUSES[receipt.step]
+        if message is not None and receipt.step in self.statuses:
+            status, code = self.statuses[receipt.step]
             message |= {"status": status, "error_code": code, "date_updated": _rfc2822_now()}
             message["error_message"] = None if code is None else _ERROR_MESSAGES[code]
             message["date_sent"] = message["date_sent"] or message["date_updated"]
+
+    def find_form_error(self, form: dict[str, str]) -> int | None:
+        """The code of what is wrong with a new message."""
+        return find_error(form)
+
+    def call(self, form: dict[str, str], account: str, body: bytes) -> Call:
+        """The provider call that a form is."""
+        return call_of(form, account, body)
+
+    def resource(self, call: Call) -> dict[str, Any]:
+        """The message as a look-up shows it."""
+        return resource_of(call)
 
     def _fetch(self, sid: str) -> Reply:
         message = self._messages.get(sid)
@@ -190,7 +206,7 @@ def _basic_credentials(header: str) -> tuple[str, str]:
     return user, password
 
 
-def _find_error(form: dict[str, str]) -> int | None:
+def find_error(form: dict[str, str]) -> int | None:
     to, sender, body = form.get("To", ""), form.get("From", ""), form.get("Body", "")
     callback = form.get("StatusCallback")
     checks = (
@@ -205,7 +221,7 @@ def _find_error(form: dict[str, str]) -> int | None:
     return next((code for wrong, code in checks if wrong), None)
 
 
-def _call(form: dict[str, str], account: str, body: bytes) -> Call:
+def call_of(form: dict[str, str], account: str, body: bytes) -> Call:
     callback = form.get("StatusCallback", "")
     # The attempt id travels in the callback's query, because Twilio has no custom arguments.
     query = dict(parse_qsl(callback.partition("?")[2]))
@@ -218,7 +234,7 @@ def _call(form: dict[str, str], account: str, body: bytes) -> Call:
     return Call(body, "SM" + os.urandom(16).hex(), sender, content, [Part(form["To"], attempt_id)], extra)
 
 
-def _resource(call: Call) -> dict[str, Any]:
+def resource_of(call: Call) -> dict[str, Any]:
     account, sid = call.extra["account"], call.provider_id
     uri = f"/2010-04-01/Accounts/{account}/Messages/{sid}"
     created = _rfc2822_now()
@@ -235,7 +251,7 @@ def _resource(call: Call) -> dict[str, Any]:
         "from": call.sender,
         "messaging_service_sid": call.extra["form"].get("MessagingServiceSid"),
         "num_media": "0",
-        "num_segments": str(call.content["segments"]),
+        "num_segments": str(call.content.get("segments", 1)),
         "price": None,
         "price_unit": "USD",
         "sid": sid,

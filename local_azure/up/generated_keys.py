@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from local_azure.up.data_folder import DataFolder, write_privately
 
@@ -24,6 +24,7 @@ def load_or_make_keys(folder: DataFolder) -> dict[str, str]:
         kept = json.loads(folder.settings_file.read_text())
     keys = kept | {name: make() for name, make in _MAKERS.items() if name not in kept}
     keys |= _receipt_key_pair(folder, keys)
+    keys |= _service_account(keys)
     if keys != kept:
         write_privately(folder.settings_file, json.dumps(keys, indent=2) + "\n")
     return keys
@@ -47,6 +48,28 @@ def _receipt_key_pair(folder: DataFolder, keys: dict[str, str]) -> dict[str, str
         "SENDGRID_RECEIPT_PRIVATE_KEY_FILE": str(private_file),
         "SENDGRID_RECEIPT_PUBLIC_KEY": base64.b64encode(public_der).decode(),
     }
+
+
+def _service_account(keys: dict[str, str]) -> dict[str, str]:
+    """The key file that Google would hand out for the app, and its public half, which the sandbox checks with."""
+    if "FCM_SERVICE_ACCOUNT" in keys and "FCM_PUBLIC_KEY" in keys:
+        return {}
+    private_key = rsa.generate_private_key(65537, 2048)
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {
+        "type": "service_account",
+        "project_id": "cns-local",
+        "private_key_id": secrets.token_hex(20),
+        "private_key": pem.decode(),
+        "client_email": "push@cns-local.example",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+    public = private_key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return {"FCM_SERVICE_ACCOUNT": json.dumps(account), "FCM_PUBLIC_KEY": public.decode()}
 
 
 def _random_base64(size_bytes: int) -> str:
@@ -74,6 +97,9 @@ _MAKERS: dict[str, Callable[[], str]] = {
     "SMTP_PASSWORD": lambda: secrets.token_urlsafe(24),
     "TWILIO_ACCOUNT_SID": lambda: f"AC{secrets.token_hex(16)}",
     "TWILIO_AUTH_TOKEN": lambda: secrets.token_hex(16),
+    "TWILIO_WHATSAPP_ACCOUNT_SID": lambda: f"AC{secrets.token_hex(16)}",
+    "TWILIO_WHATSAPP_AUTH_TOKEN": lambda: secrets.token_hex(16),
+    "FCM_RECEIPT_SECRET": _webhook_secret,
     "NOTIFICATION_HUBS_CONNECTION": _hub_connection,
     "NOTIFICATION_HUBS_RECEIPT_SECRET": _webhook_secret,
     "WEBHOOK_SIGNING_SECRET": _webhook_secret,

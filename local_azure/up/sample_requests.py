@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _TEMPLATE = {"id": "order-confirmation", "locale": "en"}
-_TEMPLATE_FILE = Path("shared/templates/order-confirmation/1.0.0/template.json")
+_TEMPLATE_FILE = Path("shared/templates/order-confirmation/1.1.0/template.json")
 
 
 def sample_requests(project: Path, sandbox_url: str) -> dict[str, dict[str, Any]]:
@@ -16,6 +16,8 @@ def sample_requests(project: Path, sandbox_url: str) -> dict[str, dict[str, Any]
         "sms": {"phone": "+4915112345678"},
         "push": {"deviceTokens": [{"platform": "fcm", "token": "demo-device"}]},
         "webhook": {"webhookUrl": f"{sandbox_url}/webhooks/demo"},
+        "slack": {"slackWebhookUrl": f"{sandbox_url}/services/demo"},
+        "whatsapp": {"phone": "+4915112345678"},
     }
     data = json.loads((project / _TEMPLATE_FILE).read_text(encoding="utf-8"))["sample"]
     return {

@@ -26,6 +26,10 @@ _PART_NAMES: Mapping[str, tuple[str, ...]] = {
         "NOTIFICATION_HUBS_HUB",
         "NOTIFICATION_HUBS_CONNECTION",
         "NOTIFICATION_HUBS_RECEIPT_SECRET",
+        "FCM_PUBLIC_KEY",
+        "FCM_RECEIPT_SECRET",
+        "TWILIO_WHATSAPP_ACCOUNT_SID",
+        "TWILIO_WHATSAPP_AUTH_TOKEN",
         "ACS_EMAIL_CONNECTION",
         "ACS_EMAIL_RECEIPT_KEY",
         "ACS_SMS_CONNECTION",
@@ -41,12 +45,14 @@ _NOT_FOR_THE_APP = {
     "SERVICEBUS_SAS_KEY",
     "SENDGRID_RECEIPT_PRIVATE_KEY_FILE",
     "ACS_ACCESS_KEY",
+    "FCM_PUBLIC_KEY",
     "RECEIPTS_URL",
 }
 # The address of a channel's first provider → the settings of those that stand by for it.
 _STAND_BY: Mapping[str, tuple[str, ...]] = {
     "SENDGRID_BASE_URL": ("ACS_EMAIL_", "SMTP_"),
     "TWILIO_BASE_URL": ("ACS_SMS_",),
+    "NOTIFICATION_HUBS_BASE_URL": ("FCM_",),
 }
 
 
@@ -136,6 +142,9 @@ def _addresses(keys: Mapping[str, str], ports: Ports, tenant_id: str) -> dict[st
         "TWILIO_FROM_NUMBER": "+15005550006",  # Twilio's magic number that sends successfully
         "NOTIFICATION_HUBS_BASE_URL": sandbox,
         "NOTIFICATION_HUBS_HUB": "cns",
+        "SLACK_ENABLED": "true",
+        "TWILIO_WHATSAPP_BASE_URL": sandbox,
+        "TWILIO_WHATSAPP_FROM_NUMBER": "+14155238886",
         "PUBLIC_BASE_URL": api,
         "RECEIPTS_URL": api,
         "IDENTITY_ISSUER": f"{issuer}/v2.0",
@@ -155,6 +164,8 @@ def _stand_by_providers(keys: Mapping[str, str], ports: Ports) -> dict[str, str]
         "ACS_EMAIL_FROM_ADDRESS": "notifications@cns.example",
         "ACS_SMS_CONNECTION": resource,
         "ACS_SMS_FROM": "+18005550100",
+        "FCM_BASE_URL": f"http://{HOST}:{ports.sandbox}",
+        "FCM_TOKEN_BASE_URL": f"http://{HOST}:{ports.sandbox}",
         "SMTP_HOST": HOST,
         "SMTP_PORT": str(ports.smtp),
         "SMTP_TLS": "none",

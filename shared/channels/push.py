@@ -65,9 +65,10 @@ class PushContentModel(Inbound):
 
 
 def _address(recipient: Recipient) -> Address:
-    written: list[DeviceTokenModel] = recipient.written.get("device_tokens", [])
+    # Asked for by name it goes first: tokens beside it may be those of the customer's profile.
     if recipient.written.get("registered_devices"):
-        return _registered(recipient.customer_id, has_tokens=bool(written))
+        return _registered(recipient.customer_id)
+    written: list[DeviceTokenModel] = recipient.written.get("device_tokens", [])
     if not written:
         raise AddressProblem("/recipient/deviceTokens", "is required for channel push")
     for index, device in enumerate(written):
@@ -77,9 +78,7 @@ def _address(recipient: Recipient) -> Address:
     return Devices(tuple(dict.fromkeys(DeviceToken(device.platform, device.token) for device in written)))
 
 
-def _registered(customer_id: str | None, *, has_tokens: bool) -> RegisteredDevices:
-    if has_tokens:
-        raise AddressProblem("/recipient/registeredDevices", "would reach the same devices as deviceTokens, twice")
+def _registered(customer_id: str | None) -> RegisteredDevices:
     if customer_id is None:
         raise AddressProblem("/recipient/customerId", "is required to reach the customer's registered devices")
     if not _CUSTOMER_ID.fullmatch(customer_id):

@@ -171,6 +171,8 @@ def to(channel: str, stack: Stack, name: str = "demo") -> dict[str, Any]:
         "sms": {"phone": "+4915112345678"},
         "push": {"deviceTokens": [{"platform": "fcm", "token": name}]},
         "webhook": {"webhookUrl": f"{stack.sandbox}/webhooks/{name}"},
+        "slack": {"slackWebhookUrl": f"{stack.sandbox}/services/{name}"},
+        "whatsapp": {"phone": "+4915112345678"},
     }[channel]
     template = {"id": "order-confirmation", "locale": "de"}
     return {"recipient": recipient, "channels": [channel], "template": template, "data": DATA}

@@ -108,10 +108,11 @@ async def test_delivery_that_never_succeeds_ends_as_dead_letter(client: Client, 
     letter = await eventually(lambda: _letter_of(client, tracking_id), 10, "the dead letter is filed")
 
     assert view["deliveries"][0]["reason"] == "attempts_exhausted"
-    assert len(view["deliveries"][0]["attempts"]) == 4
+    made_by = [attempt["provider"] for attempt in view["deliveries"][0]["attempts"]]
+    assert made_by == ["notification_hubs"] * 4 + ["fcm"] * 4
     assert (letter["tag"], letter["reason"], letter["channel"]) == ("exhausted", "attempts_exhausted", "push")
     story = (await client.call("GET", letter["links"]["self"].removeprefix("/api/v1"))).json
-    assert [attempt["outcome"] for attempt in story["attempts"]] == ["transient"] * 4
+    assert [attempt["outcome"] for attempt in story["attempts"]] == ["transient"] * 8
 
 
 async def _letter_of(client: Client, tracking_id: str) -> dict[str, Any] | None:

@@ -2,9 +2,18 @@
 // the page's policy would refuse markup anyway, and a message's own HTML is shown in a sandboxed frame of its own.
 
 const SVG = "http://www.w3.org/2000/svg";
-const PLATFORMS = { apple: "APNs", fcmv1: "FCM v1" };
+const PLATFORMS = { apple: "APNs", fcmv1: "FCM v1", template: "hub template" };
 const GOOD = new Set(["delivered", "opened", "clicked", "verified"]);
-const BAD = new Set(["bounced", "blocked", "dropped", "complained", "unsubscribed", "refused", "forged"]);
+const BAD = new Set([
+  "bounced",
+  "blocked",
+  "dropped",
+  "complained",
+  "unsubscribed",
+  "refused",
+  "forged",
+  "outside-window",
+]);
 
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -52,9 +61,15 @@ export function row(item, selected, choose) {
 }
 
 export function card(item) {
-  const body = { email: emailBody, sms: smsBody, push: pushBody, webhook: webhookBody, callback: callbackBody }[
-    item.channel
-  ];
+  const body = {
+    email: emailBody,
+    sms: smsBody,
+    push: pushBody,
+    webhook: webhookBody,
+    slack: slackBody,
+    whatsapp: whatsappBody,
+    callback: callbackBody,
+  }[item.channel];
   return el(
     "article",
     { class: `card ${item.channel}` },
@@ -71,6 +86,8 @@ function heading(item) {
     sms: "Text message",
     push: "Push notification",
     webhook: "Webhook",
+    slack: "Slack message",
+    whatsapp: "WhatsApp message",
     callback: "Callback",
   }[item.channel];
   return el(
@@ -178,6 +195,52 @@ function pushBody(item) {
     el("h3", {}, `Payload (${PLATFORMS[platform]})`),
     pretty(payload),
   ];
+}
+
+function slackBody(item) {
+  const { text, blocks, payload } = item.content;
+  return [
+    el(
+      "div",
+      { class: "conversation" },
+      el("span", { class: "app" }, icon("slack")),
+      el(
+        "div",
+        {},
+        el("b", {}, "Incoming webhook "),
+        el("time", {}, clock(item.at).slice(0, 5)),
+        el("p", {}, ...slackText(text)),
+        blocks.length ? el("p", { class: "hint" }, `${blocks.length} block(s), see below`) : null,
+      ),
+    ),
+    el("h3", {}, "Payload"),
+    pretty(payload),
+  ];
+}
+
+// Slack's markup as far as texts use it: *bold* and its three escapes. Links stay text.
+function slackText(text) {
+  const plain = (piece) => piece.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  return text
+    .split(/\*([^*\n]+)\*/)
+    .map((piece, index) => (index % 2 ? el("b", {}, plain(piece)) : plain(piece)));
+}
+
+function whatsappBody(item) {
+  const { text, contentSid, variables } = item.content;
+  const said = contentSid
+    ? [el("p", { class: "bubble" }, `approved template ${contentSid}`)]
+    : [el("p", { class: "bubble" }, ...slackText(text))];
+  return [
+    el(
+      "div",
+      { class: "phone" },
+      el("div", { class: "phone-top" }, item.sender),
+      el("div", { class: "bubbles" }, ...said, el("time", {}, clock(item.at))),
+    ),
+    contentSid ? el("h3", {}, "Variables") : null,
+    contentSid ? pretty(variables) : null,
+  ].filter(Boolean);
 }
 
 function webhookBody(item) {

@@ -2,8 +2,17 @@
 
 import { card, el, icon, row } from "/page/cards.js";
 
-const CHANNELS = ["all", "email", "sms", "push", "webhook", "callback"];
-const TITLES = { all: "All", email: "Email", sms: "SMS", push: "Push", webhook: "Webhooks", callback: "Callbacks" };
+const CHANNELS = ["all", "email", "sms", "push", "webhook", "slack", "whatsapp", "callback"];
+const TITLES = {
+  all: "All",
+  email: "Email",
+  sms: "SMS",
+  push: "Push",
+  webhook: "Webhooks",
+  slack: "Slack",
+  whatsapp: "WhatsApp",
+  callback: "Callbacks",
+};
 const KEPT = 1000;
 const PAGE = 100;
 const POLL_MS = 1000;
@@ -206,7 +215,7 @@ function drawWelcome() {
       el(
         "p",
         {},
-        "This page plays the customers. Emails, texts, pushes and webhooks that the service hands to a provider show up on the left within a second, with what the provider reported back: accepted, delivered, bounced.",
+        "This page plays the customers. Emails, texts, pushes, chat messages and webhooks that the service hands to a provider show up on the left within a second, with what the provider reported back: accepted, delivered, bounced.",
       ),
       el(
         "dl",
@@ -227,6 +236,8 @@ function drawWelcome() {
         el("dd", {}, el("code", {}, `curl ${origin}/faults -d '{"provider": "sendgrid", "mode": "500", "count": 5}'`)),
         el("dt", {}, "A customer's webhook"),
         el("dd", {}, el("code", {}, `${origin}/webhooks/anna`)),
+        el("dt", {}, "A customer's Slack"),
+        el("dd", {}, el("code", {}, `${origin}/services/anna`)),
         el("dt", {}, "A consumer's callbacks"),
         el("dd", {}, el("code", {}, `${origin}/callbacks/shop`)),
         el("dt", {}, "What reached whom"),

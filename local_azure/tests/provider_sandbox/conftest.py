@@ -19,12 +19,15 @@ from typing import Any
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 ROOT = Path(__file__).parents[3]
 SENDGRID_API_KEY = "SG.test-key"
 ACCOUNT_SID = "AC0123456789abcdef0123456789abcdef"
 AUTH_TOKEN = "test-auth-token"
+WHATSAPP_SID = "AC00000000000000000000000000000077"
+WHATSAPP_TOKEN = "test-whatsapp-token"
+FCM_KEY = rsa.generate_private_key(65537, 2048)
 ACCESS_KEY = base64.b64encode(b"access key of the tests").decode()
 RECEIPT_KEY = "receipt-key-of-the-tests-32-chars"
 SMTP_USER, SMTP_PASSWORD = "mailer", "secret of the mailer"
@@ -113,6 +116,12 @@ def environment(receipt_taker: ReceiptTaker, receipt_key: ec.EllipticCurvePrivat
         "ACS_SMS_RECEIPT_KEY": RECEIPT_KEY,
         "SMTP_USERNAME": SMTP_USER,
         "SMTP_PASSWORD": SMTP_PASSWORD,
+        "FCM_PUBLIC_KEY": FCM_KEY.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode(),
+        "FCM_RECEIPT_SECRET": WEBHOOK_SECRET,
+        "TWILIO_WHATSAPP_ACCOUNT_SID": WHATSAPP_SID,
+        "TWILIO_WHATSAPP_AUTH_TOKEN": WHATSAPP_TOKEN,
         "WEBHOOK_SIGNING_SECRET": WEBHOOK_SECRET,
         "RECEIPTS_URL": receipt_taker.url,
     }

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from local_azure.provider_sandbox.magic import EMAIL, PUSH, SMS, TABLE, WEBHOOK, MagicRecipients
+from local_azure.provider_sandbox.magic import EMAIL, PUSH, SLACK, SMS, TABLE, WEBHOOK, WHATSAPP, MagicRecipients
 from local_azure.provider_sandbox.outcomes import DELIVERED
 
 from .conftest import ROOT, eventually
@@ -28,9 +28,11 @@ def test_each_row_is_found_on_its_channels_only(row):
         SMS: row.phone or "+4915112345678",
         PUSH: f"{name}-abc123",
         WEBHOOK: name,
+        SLACK: name,
+        WHATSAPP: row.phone or "+4915112345678",
     }
     for channel, recipient in recipients.items():
-        meant = row.phone if channel == SMS else channel in row.channels
+        meant = channel in row.channels and (row.phone or channel not in {SMS, WHATSAPP})
         expected = row.outcome if meant else DELIVERED
         assert MagicRecipients().outcome(channel, recipient) == expected, (channel, recipient)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import time
 from urllib.parse import quote_plus
 
@@ -124,3 +125,79 @@ def test_refusals_have_the_services_shape(sandbox, handle, status):
     assert answer.status_code == status
     assert f"<Code>{status}</Code>" in answer.text
     assert ("Retry-After" in answer.headers) == (status == 429)
+
+
+BOUNDARY = "parts"
+
+
+def told_of(service, notification_id):
+    told = [post.json()["data"] for post in service.arrived if post.path == "/api/v1/receipts/notification_hubs"]
+    return [data for data in told if data["notificationId"] == notification_id]
+
+
+def batch(handles, payload=FCM, platform="fcmv1"):
+    body = "\r\n".join(
+        [
+            f"--{BOUNDARY}", "content-type: application/json", "content-disposition: inline; name=notification", "",
+            json.dumps(payload),
+            f"--{BOUNDARY}", "content-type: application/json", "content-disposition: inline; name=devices", "",
+            json.dumps(handles), f"--{BOUNDARY}--", "",
+        ]
+    )  # fmt: skip
+    sent = {
+        "Authorization": sas_token(),
+        "Content-Type": f'multipart/mixed; boundary="{BOUNDARY}"',
+        "ServiceBusNotification-Format": platform,
+    }
+    return {"data": body.encode(), "headers": sent}
+
+
+def test_a_batch_reaches_every_device_of_it(sandbox, service):
+    answer = sandbox.post("/cns/messages/$batch?direct&api-version=2020-06", **batch(["d-1", "d-2", "bounce-3"]))
+    sent = answer.headers["Location"].partition("/messages/")[2].partition("?")[0]
+    eventually(lambda: len(told_of(service, sent)) == 3)
+
+    assert answer.status_code == 201
+    assert {each["recipient"] for each in sandbox.messages(channel="push")[:3]} == {"d-1", "d-2", "bounce-3"}
+    told = sorted((data["attemptId"], data["status"]) for data in told_of(service, sent))
+    assert told == [("att-1", "delivered"), ("att-1~1", "delivered"), ("att-1~2", "failed")]
+
+
+@pytest.mark.parametrize("handles", [[], "x", [1], ["d"] * 1001])
+def test_a_batch_without_device_handles_is_refused(sandbox, handles):
+    answer = sandbox.post("/cns/messages/$batch?direct&api-version=2020-06", **batch(handles))
+
+    assert answer.status_code == 400
+
+
+def tagged(platform, tags="tenant:acme && customer:cust-1"):
+    sent = headers(platform) | {"ServiceBusNotification-Tags": tags}
+    del sent["ServiceBusNotification-DeviceHandle"]
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("platform", "payload"),
+    [("apple", APPLE), ("template", {"title": "Order", "body": "On its way", "attempt_id": "att-2"})],
+)
+def test_tags_reach_the_customers_devices(sandbox, service, platform, payload):
+    answer = sandbox.post("/cns/messages/?api-version=2020-06", json=payload, headers=tagged(platform))
+    sent = answer.headers["Location"].partition("/messages/")[2].partition("?")[0]
+    eventually(lambda: told_of(service, sent))
+
+    assert answer.status_code == 201
+    shown = sandbox.messages(channel="push")[0]
+    assert (shown["recipient"], shown["content"]["title"]) == ("cust-1", "Order")
+    assert told_of(service, sent)[0]["attemptId"] == "att-2"
+
+
+def test_neither_device_nor_tag_is_nobody(sandbox):
+    answer = sandbox.post("/cns/messages/?api-version=2020-06", json=FCM, headers=tagged("fcmv1", tags=""))
+
+    assert answer.status_code == 400
+
+
+def test_a_template_does_not_go_to_a_device(sandbox):
+    answer = sandbox.post(SEND, json={"title": "x"}, headers=headers("template"))
+
+    assert answer.status_code == 400

@@ -87,7 +87,7 @@ class _Service:
 
 @pytest.fixture
 def project(tmp_path):
-    template = tmp_path / "shared/templates/order-confirmation/1.0.0/template.json"
+    template = tmp_path / "shared/templates/order-confirmation/1.1.0/template.json"
     template.parent.mkdir(parents=True)
     template.write_text(json.dumps({"sample": {"order": "A-1"}}))
     return tmp_path
@@ -116,7 +116,7 @@ async def test_each_channel_is_followed_to_delivered_and_its_callback_verified(p
 
     assert service.sandbox_secret == _SECRET
     assert {body["data"]["order"] for body in service.submitted.values()} == {"A-1"}
-    for channel in ("email", "sms", "push", "webhook"):
+    for channel in ("email", "sms", "push", "webhook", "slack", "whatsapp"):
         told = [line.split(" ms ", 1)[1].strip() for line in lines if line.split()[0] == channel]
         assert told == [
             f"accepted as 01{channel}",
@@ -125,7 +125,7 @@ async def test_each_channel_is_followed_to_delivered_and_its_callback_verified(p
             "delivered",
             f"callback verified (cb_01{channel})",
         ]
-    assert lines[-1].startswith("samples: 4 of 4 delivered")
+    assert lines[-1].startswith("samples: 6 of 6 delivered")
 
 
 async def test_a_second_run_deletes_the_endpoint_of_the_first(project):
@@ -144,7 +144,7 @@ async def test_a_channel_that_fails_is_named_with_its_reason(project):
     assert not await _send(_Service(fails="sms"), project, lines)
 
     assert "  sms      FAILED: 01sms is failed: no such user" in lines
-    assert lines[-1].startswith("samples: 3 of 4")
+    assert lines[-1].startswith("samples: 5 of 6")
 
 
 async def test_a_forged_callback_is_a_failure(project):

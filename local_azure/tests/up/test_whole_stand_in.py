@@ -46,7 +46,7 @@ def test_samples_arrive_twice_on_one_data_folder(start, tmp_path):
 
         output = (tmp_path / "output").read_text()
         assert status == 0, output
-        assert output.count("callback verified (") == 4
+        assert output.count("callback verified (") == 6
         assert "restarts: none" in output
         assert "earlier run was not deleted" not in output
 
