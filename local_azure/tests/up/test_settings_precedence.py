@@ -100,6 +100,7 @@ def test_stand_by_providers_are_configured():
     [
         ("SENDGRID_BASE_URL", ("ACS_EMAIL_", "SMTP_"), "ACS_SMS_CONNECTION"),
         ("TWILIO_BASE_URL", ("ACS_SMS_",), "ACS_EMAIL_CONNECTION"),
+        ("NOTIFICATION_HUBS_BASE_URL", ("FCM_",), "ACS_SMS_CONNECTION"),
     ],
 )
 def test_nothing_of_the_sandbox_stands_by_for_a_provider_elsewhere(first, gone, stays):

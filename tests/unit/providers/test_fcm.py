@@ -8,6 +8,7 @@ import pytest
 
 from shared.channels.push import RegisteredDevices
 from shared.domain.address import Devices, DeviceToken
+from shared.domain.call_start import call_may_start, calls_ask
 from shared.domain.content import PushContent
 from shared.domain.errors import InDoubt, Misconfigured, Rejected, Throttled, Transient
 from shared.domain.identifiers import AttemptId
@@ -37,6 +38,7 @@ class Google(RecordingClient):
     async def post(self, url, *, headers, body, timeout):
         if url != "https://tokens.example/token":
             return await super().post(url, headers=headers, body=body, timeout=timeout)
+        await call_may_start()  # as the client that is used does, before the first byte
         self.token_calls.append(body)
         if self.gate:
             await self.gate.wait()
@@ -129,6 +131,18 @@ async def test_many_sends_at_once_ask_for_one_token():
     await asyncio.gather(*sends, return_exceptions=True)
 
     assert (len(client.token_calls), len(client.posted)) == (1, 19)
+
+
+async def test_a_token_takes_no_turn_of_a_limit_on_messages():
+    async def refuse() -> None:
+        raise Throttled("provider_limit")
+
+    client = Google(TAKEN)
+    calls_ask(refuse)
+
+    await provider(client).send(message())
+
+    assert len(client.token_calls) == 1
 
 
 @pytest.mark.parametrize(
