@@ -24,7 +24,7 @@ _AT_ONCE_SECONDS = 5.0  # of work is claimed at once; a slow account gets its ch
 _EARLY_SECONDS = 0.5  # what waited on the bus comes back so much before its turn, since the bus is not exact
 _FIRST_LOOK_SECONDS = 0.05  # for a turn at once, of what has just come
 _PATIENCE_SECONDS = (1.0, 8.0)  # at least and at most, for the first turn of what has come back
-_TURN_PATIENCE_SECONDS = 15.0  # for one delivery's turn; far below the age at which a claim counts as abandoned
+TURN_PATIENCE_SECONDS = 15.0  # for one delivery's turn; far below the age at which a claim counts as abandoned
 _LONGEST_PAUSE_SECONDS = 0.5
 
 
@@ -159,10 +159,10 @@ class CallLimits:
             return _admission(limit, wanted, slots)
         return Admission(len(slots), tuple(slots), wait_seconds=max(due - now - _EARLY_SECONDS, _EARLY_SECONDS))
 
-    async def turn(self, limit: Limit, lane: Lane) -> float | None:
-        """Waits until one call may start and gives its slot; None when there is no room for too long."""
+    async def turn(self, limit: Limit, lane: Lane, *, patience: float = TURN_PATIENCE_SECONDS) -> float | None:
+        """Waits until one call may start and gives its slot; None when there is no room within ``patience`` seconds."""
         account = self._account(limit)
-        deadline = await self._leases.now() + _TURN_PATIENCE_SECONDS
+        deadline = await self._leases.now() + patience
         while True:
             slots = await self._slots(account, account.lanes[lane], 1, deadline, is_claimed=True)
             if not slots:

@@ -18,11 +18,13 @@ from shared.domain.identifiers import TenantId
 from shared.domain.leased_schedule import Limit
 from shared.domain.notification import Lane
 from shared.pipeline.announce import publish_chunks
-from shared.pipeline.call_limits import Admission, CallLimits
+from shared.pipeline.call_limits import TURN_PATIENCE_SECONDS, Admission, CallLimits
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
 
 _PASSING_SECONDS = 3.0  # of waiting for whom the queue is not meant: another tenant floods the lane (fair_share.py)
+# A call that missed its turn waits for another with its connection in hand, and its time for an answer is running.
+_WITH_A_CONNECTION_SECONDS = 5.0
 _AGAIN_AFTER = timedelta(seconds=3)  # a delivery that was admitted and got no turn after all
 
 
@@ -50,17 +52,17 @@ class Pace:
         for reserved in self._reserved:
             slot = await self._wait(reserved.limit, reserved.slots)
             # The first call of the task goes in this slot, if it still can; each further one waits for its own.
-            question = partial(self._wait, reserved.limit, deque([slot]))
+            question = partial(self._wait, reserved.limit, deque([slot]), patience=_WITH_A_CONNECTION_SECONDS)
         calls_ask(question)
 
-    async def _wait(self, limit: Limit, slots: deque[float]) -> float:
+    async def _wait(self, limit: Limit, slots: deque[float], *, patience: float = TURN_PATIENCE_SECONDS) -> float:
         """The slot whose time it is: one of ``slots``, or another."""
         try:
             while slots:
                 slot = slots.popleft()
                 if await self._limits.wait_for(slot):
                     return slot
-            found = await self._limits.turn(limit, self._lane)
+            found = await self._limits.turn(limit, self._lane, patience=patience)
         except StoreUnavailable as error:
             raise Throttled("own_limit", retry_after=_AGAIN_AFTER) from error
         if found is None:
