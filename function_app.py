@@ -16,6 +16,7 @@ from functions import (
     preferences,
     receipts,
     recover,
+    replays,
     submit,
     tenant_policies,
     track,
@@ -37,6 +38,7 @@ app.register_functions(callback_endpoints.blueprint)
 app.register_functions(tenant_policies.blueprint)
 app.register_functions(recover.blueprint)
 app.register_functions(dead_letters.blueprint)
+app.register_functions(replays.blueprint)
 app.register_functions(audit.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(contract.blueprint)

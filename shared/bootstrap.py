@@ -23,6 +23,7 @@ from shared.adapters.cosmos_notifications import CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_preferences import CosmosPreferences
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
+from shared.adapters.cosmos_replay import CosmosReplays
 from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.cosmos_tenant_policies import CosmosTenantPolicies
 from shared.adapters.entra_tokens import EntraTokens
@@ -108,6 +109,7 @@ def build_services(settings: Settings) -> Services:
         preferences=preferences,
         consents=Consents(preferences),
         dead_letters=CosmosDeadLetters(database),
+        replays=CosmosReplays(database),
         publisher=ServiceBusPublisher(settings.service_bus),
         templates=BuiltInTemplates(),
         renderer=JinjaRenderer(),

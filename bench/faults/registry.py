@@ -11,6 +11,7 @@ from bench.faults.scenarios import (
     poison,
     processes,
     providers,
+    replay,
 )
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -23,6 +24,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *processes.SCENARIOS,
     *bus.SCENARIOS,
     *poison.SCENARIOS,
+    *replay.SCENARIOS,
 )
 
 

@@ -129,7 +129,9 @@ def _wanted(selection: Selection) -> Iterator[tuple[str, Any]]:
         yield "@channel", selection.channel
     if selection.template:
         yield "@template", selection.template
-    if selection.is_open is not None:
+    if selection.or_taken_by:
+        yield "@takenBy", selection.or_taken_by
+    elif selection.is_open is not None:
         yield "@state", OPEN if selection.is_open else REPLAYED
 
 

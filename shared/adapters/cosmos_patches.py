@@ -19,6 +19,7 @@ from shared.domain.status import DeliveryStatus, is_outcome, overtaken_by
 
 _MAX_OPERATIONS = 10
 _BAD_NEWS = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED)
+_GOOD_NEWS = (DeliveryStatus.SENT, DeliveryStatus.DELIVERED)
 _CLAIMABLE = (DeliveryStatus.QUEUED, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYING)
 
 
@@ -58,6 +59,11 @@ def claim(
     )
 
 
+def _not_replayed_after(channel: str, attempt: int) -> str:
+    """That an attempt failed is known to whoever had the delivery replayed after it, and stops nothing any more."""
+    return f" and not is_defined(c.deliveries.{channel}.replays.a{attempt})"
+
+
 def _recordable_from(status: DeliveryStatus) -> tuple[DeliveryStatus, ...]:
     """Where a delivery may stand for its claim's holder to record ``status``.
 
@@ -92,7 +98,8 @@ def outcome(record: Outcome) -> Patch:
         record.tracking_id,
         operations,
         f"from c where c.deliveries.{record.channel}.claimId = '{record.claim_id}' "
-        f"and c.deliveries.{record.channel}.status in ({_one_of(_recordable_from(record.status))})",
+        f"and c.deliveries.{record.channel}.status in ({_one_of(_recordable_from(record.status))})"
+        + ("" if record.status in _GOOD_NEWS else _not_replayed_after(record.channel, attempt.number)),
     )
 
 
@@ -131,6 +138,7 @@ def change(record: StatusChange) -> Patch:
     condition = f"from c where c.deliveries.{record.channel}.status in ({_one_of(overtaken_by(record.status))})"
     if record.status in _BAD_NEWS:
         condition += f" and c.deliveries.{record.channel}.attempt = {record.attempt}"
+        condition += _not_replayed_after(record.channel, record.attempt)
     return Patch(
         record.tracking_id,
         [

@@ -10,6 +10,8 @@
 | ENDPOINTS | callback-endpoints | one partition | at most every few seconds a process and tenant | 3 |
 | dead_letters | dead-letters | one partition, or all for all tenants | when somebody lists | 3 + 1 a letter |
 | count_dead_letters | dead-letters | all partitions | when somebody counts, seven times | 3 a physical partition |
+| NEWEST_REPLAYS | dead-letters | one partition | when somebody lists replays | 3 + 1 a replay |
+| RUNNING_REPLAYS | dead-letters | one partition | once a minute, by a timer | 3 |
 | AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
 
@@ -23,12 +25,13 @@ def overdue(channels: Iterable[str]) -> str:
 
 
 NEWEST_FIRST, OLDEST_FIRST = "DESC", "ASC"
-_DEAD_LETTER_FIELDS = {
-    "tag": "c.tag",
-    "channel": "c.channel",
-    "template": "c.template.id",
-    "state": "c.state",
-    "tenantId": "c.tenantId",
+_DEAD_LETTER_CONDITIONS = {
+    "tag": "c.tag = @tag",
+    "channel": "c.channel = @channel",
+    "template": "c.template.id = @template",
+    "state": "c.state = @state",
+    "takenBy": "(c.state = 'open' OR c.replay.id = @takenBy)",
+    "tenantId": "c.tenantId = @tenantId",
 }
 
 
@@ -36,7 +39,7 @@ def dead_letters(wanted: Iterable[str], order: str) -> str:
     """Dead letters of ``@day`` from position ``@since`` to below ``@until``, with what is ``wanted``, by position."""
     return (
         "SELECT TOP @limit * FROM c WHERE c.type = 'dead-letter' AND c.day = @day"  # noqa: S608 - no input in it
-        f" AND c.position >= @since AND c.position < @until{_equal(wanted)} ORDER BY c.position {order}"
+        f" AND c.position >= @since AND c.position < @until{_conditions(wanted)} ORDER BY c.position {order}"
     )
 
 
@@ -44,14 +47,16 @@ def count_dead_letters(wanted: Iterable[str]) -> str:
     """How many dead letters there are from ``@since`` to before ``@until``."""
     return (
         "SELECT VALUE COUNT(1) FROM c WHERE c.type = 'dead-letter' AND c.day >= @first AND c.day <= @last"  # noqa: S608
-        f" AND c.position >= @since AND c.position < @until{_equal(wanted)}"
+        f" AND c.position >= @since AND c.position < @until{_conditions(wanted)}"
     )
 
 
-def _equal(wanted: Iterable[str]) -> str:
-    return "".join(f" AND {_DEAD_LETTER_FIELDS[name]} = @{name}" for name in wanted)
+def _conditions(wanted: Iterable[str]) -> str:
+    return "".join(f" AND {_DEAD_LETTER_CONDITIONS[name]}" for name in wanted)
 
 
+NEWEST_REPLAYS = "SELECT TOP @limit * FROM c WHERE c.type = 'replay' ORDER BY c.orderedAt DESC"
+RUNNING_REPLAYS = "SELECT * FROM c WHERE c.type = 'replay' AND c.state = 'running'"
 BY_IDS = "SELECT * FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
 OWNERS = "SELECT c.id, c.partitionKey FROM c WHERE ARRAY_CONTAINS(@ids, c.id) AND c.type = 'notification'"
 AUDIT_ENTRIES = "SELECT TOP @limit * FROM c WHERE c.type = 'entry' AND c.sequence < @before ORDER BY c.sequence DESC"

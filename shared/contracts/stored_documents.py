@@ -139,6 +139,7 @@ def _delivery(channel: str, document: Document) -> Delivery:
         wake_at=_instant(document.get("wakeAt")),
         due_at=_instant(document.get("dueAt")),
         deadline_at=_instant(document.get("deadlineAt")),
+        replays={int(name[1:]): replay_id for name, replay_id in document.get("replays", {}).items()},
         content=None if content is None else restore_content(content),
         attempt=document["attempt"],
         claim_id=document.get("claimId"),

@@ -130,7 +130,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters are wanted; None for no bound. Without a tenant, those of all tenants."""
+    """Which dead letters are wanted; None for no bound. Without a tenant, those of all tenants.
+
+    With ``or_taken_by``, those that this replay took are wanted as well, open or not.
+    """
 
     tenant: TenantId | None
     since: datetime
@@ -139,6 +142,7 @@ class Selection:
     channel: str | None = None
     template: str | None = None
     is_open: bool | None = None
+    or_taken_by: str | None = None
 
 
 def name_of(story: DeadDelivery | DeadMessage) -> str:

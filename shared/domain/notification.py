@@ -78,6 +78,7 @@ class Delivery:
 
     ``wake_at`` is set as long as the delivery is not at an outcome: when it has passed, the sweeper looks at it.
     ``deadline_at`` is when a fallback channel on standby takes over from one that was not confirmed by then.
+    ``replays`` says after which attempts an operator put it back to work, and by which replay.
     """
 
     channel: str
@@ -96,6 +97,12 @@ class Delivery:
     sweeps: int = 0
     attempts: tuple[Attempt, ...] = ()
     deadline_at: datetime | None = None
+    replays: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def counted_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts that count against the allowed ones: those since the last replay."""
+        return self.attempts[max(self.replays) :] if self.replays else self.attempts
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _after(situation: Situation, finished: Attempt, error: ProviderError, *, els
 def held(situation: Situation, reason: PassedOver, due_at: datetime) -> Verdict:
     """Nobody could be called for now; the attempt ends without burning one."""
     finished = replace(situation.attempt, outcome=HELD, reason=reason.value, finished_at=situation.now)
-    if situation.attempt.number >= MAX_UNBURNED_ATTEMPTS:
+    if _is_put_off_for_long(situation):
         return Verdict(DeliveryStatus.FAILED, finished, EXHAUSTED)
     return _again(situation, finished, reason.value, due_at)
 
@@ -135,8 +135,7 @@ def _is_too_late(situation: Situation, due_at: datetime) -> bool:
 def _pause(situation: Situation, finished: Attempt, error: ProviderError, *, has_others: bool) -> timedelta | None:
     """How long until the next attempt; None when there is none."""
     if isinstance(error, Throttled | Untried):
-        is_put_off_for_long = situation.attempt.number >= MAX_UNBURNED_ATTEMPTS
-        return None if is_put_off_for_long else _unburned_pause(situation, error, has_others=has_others)
+        return None if _is_put_off_for_long(situation) else _unburned_pause(situation, error, has_others=has_others)
     share = routing.has_no_share(situation.provider, (*situation.earlier, finished), situation.max_attempts)
     if has_others and (share is not None or isinstance(error, Misconfigured)):
         return _AT_ONCE
@@ -145,6 +144,10 @@ def _pause(situation: Situation, finished: Attempt, error: ProviderError, *, has
         return None
     own = [attempt for attempt in situation.earlier if attempt.provider in {situation.provider, None}]
     return pause_before(routing.burned(own) + 2, situation.attempt.id, error.retry_after)
+
+
+def _is_put_off_for_long(situation: Situation) -> bool:
+    return len(situation.earlier) + 1 >= MAX_UNBURNED_ATTEMPTS
 
 
 def _unburned_pause(situation: Situation, error: ProviderError, *, has_others: bool) -> timedelta:

@@ -255,7 +255,7 @@ async def _prepare(assignment: Assignment, services: Services) -> OutboundMessag
 
 
 def _situation(assignment: Assignment, now: datetime, services: Services) -> Situation:
-    attempts = assignment.delivery.attempts
+    attempts = assignment.delivery.counted_attempts
     return Situation(
         attempt=attempts[-1],
         earlier=attempts[:-1],

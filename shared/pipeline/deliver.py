@@ -156,7 +156,7 @@ async def _start(
 
 def _without_a_call(way: Unassigned, channel: str, services: Services) -> Judged:
     """What follows for a delivery that nobody can carry."""
-    attempts = way.notification.deliveries[channel].attempts
+    attempts = way.notification.deliveries[channel].counted_attempts
     situation = Situation(
         attempt=attempts[-1],
         earlier=attempts[:-1],

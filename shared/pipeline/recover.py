@@ -164,7 +164,7 @@ def _move(
 def _is_used_up(delivery: Delivery, services: Services) -> bool:
     """Whether no provider of the channel has an attempt left; what a tenant's policy rules out, routing will tell."""
     names = [provider.name for provider in services.providers.get(delivery.channel, ())]
-    return is_used_up(names, delivery.attempts, CHANNELS[delivery.channel].max_attempts)
+    return is_used_up(names, delivery.counted_attempts, CHANNELS[delivery.channel].max_attempts)
 
 
 async def _make(moves: Sequence[_Move], services: Services) -> int:

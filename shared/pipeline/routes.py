@@ -118,7 +118,7 @@ class Routes:
         away = self._away
         if self._probe and notification.tracking_id == self._probing:
             away = {name: why for name, why in away.items() if name != self._probe.account}
-        earlier = notification.deliveries[self._channel].attempts[:-1]
+        earlier = notification.deliveries[self._channel].counted_attempts[:-1]
         return choose(order, earlier, CHANNELS[self._channel].max_attempts, away=away)
 
     async def _may_probe_after_all(self, notification: Notification, order: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from shared.pipeline.preference_store import PreferenceStore
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.recently import Recently
 from shared.pipeline.releases import Releases
+from shared.pipeline.replay_store import ReplayStore
 from shared.pipeline.send_checks import SendChecks
 from shared.ports import (
     CallbackEndpointStore,
@@ -73,6 +74,7 @@ class Services:
     preferences: PreferenceStore
     consents: Consents
     dead_letters: DeadLetterStore
+    replays: ReplayStore
     publisher: Publisher
     templates: TemplateCatalogue
     renderer: Renderer

@@ -12,7 +12,8 @@ _worker: ContextVar[str | None] = ContextVar("worker", default=None)
 
 
 class TurnTaking(StepsThrough):
-    """Stops each worker before each effect. ``choices`` says who goes next; after its end, the first of those ready."""
+    """Stops each worker before each effect. ``choices`` says who goes next (modulo how many are ready);
+    after its end, the first of those ready."""
 
     def __init__(self, choices: Sequence[int]) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class TurnTaking(StepsThrough):
             ready = sorted(self._parked)
             choice = self._choices[len(self.options)] if len(self.options) < len(self._choices) else 0
             self.options.append(len(ready))
-            self._parked.pop(ready[choice]).set_result(None)
+            self._parked.pop(ready[choice % len(ready)]).set_result(None)
         for task in tasks.values():
             task.result()
 

@@ -15,6 +15,7 @@ from shared.adapters.cosmos_limits import CosmosLeases
 from shared.adapters.cosmos_notifications import CONTAINER, CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
+from shared.adapters.cosmos_replay import CosmosReplays
 from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.channels import CHANNELS
@@ -117,6 +118,7 @@ class World:
             preferences=self.preferences,
             consents=Consents(self.preferences),
             dead_letters=CosmosDeadLetters(self.database),  # type: ignore[arg-type]
+            replays=CosmosReplays(self.database),  # type: ignore[arg-type]
             publisher=self.publisher,
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),

@@ -234,7 +234,7 @@ def test_held_back_burns_nothing_and_says_why() -> None:
 def test_held_back_ends_with_the_time_and_with_patience() -> None:
     due = NOW + timedelta(seconds=60)
     late = replace(_situation(1, []), expires_at=due)
-    often = replace(_situation(MAX_UNBURNED_ATTEMPTS, []))
+    often = _situation(MAX_UNBURNED_ATTEMPTS, ["held"] * (MAX_UNBURNED_ATTEMPTS - 1))
 
     assert verdict.held(late, PassedOver.BREAKER_OPEN, due).status is DeliveryStatus.EXPIRED
     assert verdict.held(often, PassedOver.BREAKER_OPEN, due).reason == EXHAUSTED
