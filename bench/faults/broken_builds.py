@@ -128,6 +128,14 @@ DEFECTS = (
         "outage",
         ("calls for", "spent"),
     ),
+    Defect(
+        "a replay in bursts",
+        "shared/pipeline/replay_steps.py",
+        "        await asyncio.sleep(started + number * interval - loop.time())\n",
+        "        await asyncio.sleep(0 * (started + number * interval - loop.time()))\n",
+        "replay",
+        ("calls in a second",),
+    ),
 )
 
 
