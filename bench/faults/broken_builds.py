@@ -136,6 +136,14 @@ DEFECTS = (
         "replay",
         ("calls in a second",),
     ),
+    Defect(
+        "the next channel does not wait for doubt",
+        "shared/domain/fallback.py",
+        "    if any(delivery.status in _UNDER_WAY for delivery in earlier):\n",
+        "    if False:\n",
+        "in-turn",
+        ("an SMS",),
+    ),
 )
 
 

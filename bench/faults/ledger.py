@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-FINAL = frozenset({"sent", "delivered", "failed", "bounced", "expired"})
+FINAL = frozenset({"sent", "delivered", "failed", "bounced", "expired", "suppressed", "cancelled"})
 REACHED = frozenset({"sent", "delivered", "bounced"})
 _CALLBACK_WORDS = {
     "sent": "SENT",

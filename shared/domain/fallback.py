@@ -58,6 +58,14 @@ def is_confirmed(notification: Notification) -> bool:
     )
 
 
+def is_overdue(notification: Notification, now: datetime) -> bool:
+    """Whether a channel on standby has waited beyond its deadline, and only doubt has kept it from taking over."""
+    return any(
+        delivery.status is DeliveryStatus.STANDBY and delivery.deadline_at is not None and delivery.deadline_at <= now
+        for delivery in notification.deliveries.values()
+    )
+
+
 def is_settled(notification: Notification) -> bool:
     """Whether the notification as a whole has the outcome that somebody may be waiting for."""
     statuses = {delivery.status for delivery in notification.deliveries.values()}

@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 
 from shared.channels import CHANNELS
 from shared.domain.chunk import MAX_CHUNK_DELIVERIES, Chunk, ChunkItem
-from shared.domain.fallback import DROPPED_IN_DOUBT, is_confirmed
+from shared.domain.fallback import DROPPED_IN_DOUBT, is_confirmed, is_overdue
 from shared.domain.identifiers import PartitionKey
 from shared.domain.look_up import Finding, GivenUp, NotTaken, Taken
 from shared.domain.notification import Category, Delivery, Lane, Notification
 from shared.domain.outcome import Nudge
 from shared.domain.routing import is_used_up
 from shared.domain.status import WITHDRAWABLE, DeliveryStatus
+from shared.domain.suppression import Suppression
 from shared.domain.targets import PARTLY_SENT, any_taken
 from shared.domain.verdict import EXHAUSTED
 from shared.pipeline import fallback
@@ -138,6 +139,9 @@ def _move(
         status, reason = DeliveryStatus.FAILED, finding.reason
     elif not _may_resend(notification, finding):
         status, reason = DeliveryStatus.FAILED, "not_taken" if isinstance(finding, NotTaken) else DROPPED_IN_DOUBT
+    elif is_overdue(notification, now):
+        # The next channel goes now: to send this one again as well would be one message too many.
+        status, reason = DeliveryStatus.FAILED, Suppression.DEADLINE_PASSED
     elif _is_used_up(delivery, services):
         status, reason = DeliveryStatus.FAILED, EXHAUSTED
     else:

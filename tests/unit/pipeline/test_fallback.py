@@ -159,13 +159,15 @@ def test_a_late_delivered_brings_no_third_message_and_the_right_status() -> None
 
 
 @pytest.mark.parametrize("category", ["security", "transactional"])
-def test_in_doubt_the_same_channel_is_resolved_first(category: str) -> None:
+def test_in_doubt_the_next_waits_for_the_end_of_the_doubt_and_then_goes_instead(category: str) -> None:
     world = World()
     world.providers["push"].script = [InDoubt("timeout")]
 
-    _live(world, **in_turn("push", "sms", deadline=1, category=category))
+    _live(world, {"sms": ReceiptKind.DELIVERED}, **in_turn("push", "sms", deadline=1, category=category))
 
     push, sms = world.delivery("push"), world.delivery("sms")
+    assert _ends(world) == {"push": (S.FAILED, "deadline_passed"), "sms": (S.DELIVERED, None)}
+    assert _sent(world) == ["sms", "push"]  # once each: what the next channel says is not sent again
     resolved = push.attempts[0].finished_at
     assert push.was_in_doubt
     assert resolved
@@ -310,3 +312,13 @@ async def test_whoever_waits_is_woken_when_the_notification_as_a_whole_is_settle
     assert before == []
     assert set(around.waiters.settled) == {notification.tracking_id}
     assert world.publisher.take(STATUS) == []
+
+
+def test_in_doubt_without_a_deadline_the_same_channel_is_sent_again() -> None:
+    world = World()
+    world.providers["push"].script = [InDoubt("timeout")]
+
+    _live(world, {"push": ReceiptKind.DELIVERED}, **in_turn("push", "sms", category="security"))
+
+    assert _ends(world) == {"push": (S.DELIVERED, None), "sms": (S.SUPPRESSED, "not_needed")}
+    assert _sent(world) == ["push", "push"]
