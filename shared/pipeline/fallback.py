@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from shared.contracts.stored_documents import notification_of
@@ -57,13 +58,22 @@ async def move_on(notifications: Sequence[Notification], services: Services) -> 
     now = services.clock.now()
     steps: dict[PartitionKey, list[tuple[Notification, Step]]] = defaultdict(list)
     for notification in notifications:
-        for step in next_steps(notification, now, services.patience.publish):
+        for step in _decided(notification, now, services):
             steps[notification.partition_key].append((notification, step))
     made = 0
     for partition, group in steps.items():
         for start in range(0, len(group), MAX_STEPS):
             made += await take(partition, group[start : start + MAX_STEPS], services)
     return made
+
+
+def _decided(notification: Notification, now: datetime, services: Services) -> Sequence[Step]:
+    try:
+        return next_steps(notification, now, services.patience.publish)
+    except Exception:
+        # A fault of ours about one notification would be shown again for ever, and nothing behind it.
+        logger.exception("Nothing could be decided", extra={"tracking_id": notification.tracking_id})
+        return ()
 
 
 async def take(partition: PartitionKey, group: Sequence[tuple[Notification, Step]], services: Services) -> int:

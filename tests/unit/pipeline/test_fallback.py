@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.events import NotificationSubmitted
 from shared.domain.errors import InDoubt, Rejected, Transient
 from shared.domain.fallback import LOOK_AGAIN, WATCHED_FOR
 from shared.domain.receipt import Receipt, ReceiptKind
@@ -14,13 +15,14 @@ from shared.pipeline.fallback import concerned
 from shared.pipeline.receipts import receive_receipts
 from shared.pipeline.recover import sweep
 from shared.pipeline.services import DEAD_LETTERS, STATUS, SUBMITTED
+from shared.pipeline.submit_batch import submit_batch
 from shared.ports import Accepted, ReceiptRequest
 from tests.fakes.callback_consumer import an_endpoint
 from tests.fakes.channels_in_turn import in_turn
 from tests.fakes.clock import START
 from tests.fakes.real_world import RealWorld, Woken
 from tests.fakes.virtual_time import run_virtually
-from tests.fakes.world import TENANT, World, a_request
+from tests.fakes.world import CALLER, TENANT, World, a_batch, a_body, a_request
 
 S = DeliveryStatus
 SILENT: dict[str, ReceiptKind] = {}
@@ -296,6 +298,35 @@ async def test_a_document_nobody_can_read_does_not_hold_up_the_others() -> None:
     assert len(concerned(documents)) == 1
 
 
+async def test_a_notification_nobody_can_decide_about_does_not_hold_up_the_others() -> None:
+    world = World()
+    world.providers["push"].otherwise = Rejected("no_such_device")
+    around = RealWorld(world, SILENT, feed=False)
+    for _ in range(2):
+        await world.submit(a_request(**in_turn("push", "sms")))
+    for message in world.publisher.take(SUBMITTED):
+        await around.redeliver(message)
+    first, second = world.documents.values()
+    first["fallback"]["order"] = ["push", "pigeon"]
+
+    await follow_changes([first, second], world.services, Woken())
+
+    [message] = world.publisher.take(SUBMITTED)
+    assert second["id"].encode() in message.body
+
+
+async def test_of_a_batch_only_the_first_channels_travel_together() -> None:
+    world = World()
+    body = {name: value for name, value in a_body(**in_turn("push", "sms")).items() if value is not None}
+
+    await submit_batch(a_batch([body] * 3), CALLER, world.services)
+
+    [message] = world.publisher.take(SUBMITTED)
+    assert message.properties["channel"] == "push"
+    assert len(NotificationSubmitted.model_validate_json(message.body).deliveries) == 3
+    assert {one.deliveries["sms"].status for one in world.notifications} == {S.STANDBY}
+
+
 async def test_whoever_waits_is_woken_when_the_notification_as_a_whole_is_settled() -> None:
     world = World()
     world.providers["push"].otherwise = Rejected("no_such_device")
@@ -322,3 +353,17 @@ def test_in_doubt_without_a_deadline_the_same_channel_is_sent_again() -> None:
 
     assert _ends(world) == {"push": (S.DELIVERED, None), "sms": (S.SUPPRESSED, "not_needed")}
     assert _sent(world) == ["push", "push"]
+
+
+def test_the_largest_step_fits_one_patch_of_the_store() -> None:
+    """One channel takes over, the one before is withdrawn, the one behind gets a deadline; the fake store counts."""
+    world = World()
+    world.providers["push"].otherwise = Transient("http_503")
+
+    _live(world, {"sms": ReceiptKind.DELIVERED}, **in_turn("push", "sms", "email", deadline=5))
+
+    assert _ends(world) == {
+        "push": (S.SUPPRESSED, "deadline_passed"),
+        "sms": (S.DELIVERED, None),
+        "email": (S.SUPPRESSED, "not_needed"),
+    }
