@@ -12,6 +12,7 @@ from functions import (
     deliver,
     health,
     notifications,
+    operations,
     orchestrations,
     preferences,
     receipts,
@@ -40,6 +41,7 @@ app.register_functions(recover.blueprint)
 app.register_functions(dead_letters.blueprint)
 app.register_functions(replays.blueprint)
 app.register_functions(audit.blueprint)
+app.register_functions(operations.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(contract.blueprint)
 app.register_functions(unknown_route.blueprint)

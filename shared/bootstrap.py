@@ -12,6 +12,7 @@ from functools import cache, partial
 
 from shared.adapters.built_in_templates import BuiltInTemplates
 from shared.adapters.cosmos_audit import CosmosAuditLog
+from shared.adapters.cosmos_brakes import CosmosBrakes
 from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
 from shared.adapters.cosmos_client import CosmosDatabase
 from shared.adapters.cosmos_counts import CosmosCounts
@@ -23,6 +24,7 @@ from shared.adapters.cosmos_notifications import CosmosNotificationStore
 from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_preferences import CosmosPreferences
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
+from shared.adapters.cosmos_quarantines import CosmosQuarantines
 from shared.adapters.cosmos_replay import CosmosReplays
 from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.cosmos_tenant_policies import CosmosTenantPolicies
@@ -36,12 +38,14 @@ from shared.adapters.service_bus_publisher import ServiceBusPublisher
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.capabilities import capabilities_of
 from shared.domain.prices import PriceBook
+from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
 from shared.pipeline.frequency import Frequency
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.leased_caps import LeasedCaps
 from shared.pipeline.provider_health import ProviderHealth
+from shared.pipeline.quarantine import Quarantines
 from shared.pipeline.releases import Releases
 from shared.pipeline.send_checks import SendChecks
 from shared.pipeline.services import Services
@@ -98,6 +102,7 @@ def build_services(settings: Settings) -> Services:
     for provider in providers:
         by_channel[provider.channel].append(provider)
     leases = CosmosLeases(database)
+    quarantine_store = CosmosQuarantines(database)
     prices = read_prices(settings.price_file)
     return Services(
         clock=clock,
@@ -125,6 +130,9 @@ def build_services(settings: Settings) -> Services:
         checks=_send_checks(database, leases, prices, settings),
         prices=prices,
         patience=settings.patience,
+        quarantines=Quarantines(quarantine_store),
+        quarantine_store=quarantine_store,
+        brakes=Brakes(CosmosBrakes(database), settings.brakes),
         lanes=Lanes(CosmosLaneBoard(database), leases, settings.admission, database.meter),
     )
 

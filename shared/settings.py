@@ -14,6 +14,7 @@ from shared.adapters.cosmos_client import CosmosSettings
 from shared.adapters.entra_tokens import EntraSettings
 from shared.adapters.price_file import BUILT_IN
 from shared.adapters.service_bus_publisher import ServiceBusSettings
+from shared.domain.brakes import BrakeLimits
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.lane_pressure import LagLimits
 from shared.domain.notification import Lane
@@ -31,6 +32,7 @@ class Settings:
     allow_http_destinations: bool
     patience: Patience
     admission: Thresholds
+    brakes: BrakeLimits
     price_file: Path
     sms_per_country_per_minute: int | None
     bucket_secret: bytes = field(repr=False)
@@ -69,6 +71,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             in_doubt=_seconds(environment, "IN_DOUBT_PATIENCE_SECONDS", default.in_doubt),
         ),
         admission=_thresholds(environment),
+        brakes=_brakes(environment),
         sms_per_country_per_minute=_count(environment, "SMS_PER_COUNTRY_PER_MINUTE", 0) or None,
         price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
         bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
@@ -89,6 +92,20 @@ def _thresholds(environment: Mapping[str, str]) -> Thresholds:
             Lane.NORMAL: _count(environment, "ADMISSION_NORMAL_IN_FLIGHT", default.in_flight[Lane.NORMAL]),
             Lane.LOW: _count(environment, "ADMISSION_LOW_IN_FLIGHT", default.in_flight[Lane.LOW]),
         },
+    )
+
+
+def _brakes(environment: Mapping[str, str]) -> BrakeLimits:
+    default = BrakeLimits()
+    share = _number(environment, "BRAKES_FAILURE_SHARE", default.failure_share)
+    if share > 1:
+        raise ValueError("the setting BRAKES_FAILURE_SHARE is above 1")
+    return BrakeLimits(
+        failure_share=share,
+        failure_deliveries=_count(environment, "BRAKES_FAILURE_DELIVERIES", default.failure_deliveries),
+        spike_factor=_number(environment, "BRAKES_SPIKE_FACTOR", default.spike_factor),
+        spike_deliveries=_count(environment, "BRAKES_SPIKE_DELIVERIES", default.spike_deliveries),
+        newcomer_deliveries=_count(environment, "BRAKES_NEWCOMER_DELIVERIES", default.newcomer_deliveries),
     )
 
 
@@ -126,6 +143,10 @@ def breaker_policy(environment: Mapping[str, str], prefix: str) -> BreakerPolicy
         failure_rate=rate,
         open_seconds=number("OPEN_SECONDS", default.open_seconds),
     )
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    return positive_number(environment, name) if name in environment else default
 
 
 def _count(environment: Mapping[str, str], name: str, default: int) -> int:

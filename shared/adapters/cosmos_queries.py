@@ -12,6 +12,8 @@
 | count_dead_letters | dead-letters | all partitions | when somebody counts, seven times | 3 a physical partition |
 | NEWEST_REPLAYS | dead-letters | one partition | when somebody lists replays | 3 + 1 a replay |
 | RUNNING_REPLAYS | dead-letters | one partition | once a minute, by a timer | 3 |
+| ACTIVE_QUARANTINES | rate-limits | one partition | every two seconds a process, while it delivers | 3 |
+| QUARANTINES | rate-limits | one partition | when an operator lists | 3 |
 | AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
 
@@ -61,5 +63,7 @@ BY_IDS = "SELECT * FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
 OWNERS = "SELECT c.id, c.partitionKey FROM c WHERE ARRAY_CONTAINS(@ids, c.id) AND c.type = 'notification'"
 AUDIT_ENTRIES = "SELECT TOP @limit * FROM c WHERE c.type = 'entry' AND c.sequence < @before ORDER BY c.sequence DESC"
 ENDPOINTS = "SELECT * FROM c WHERE c.type = 'endpoint'"
+QUARANTINES = "SELECT * FROM c WHERE c.type = 'quarantine'"
+ACTIVE_QUARANTINES = "SELECT * FROM c WHERE c.type = 'quarantine' AND c.state = 'active'"
 STORE_TIME = "SELECT VALUE GetCurrentTimestamp()"
 CHANGES_SINCE = "SELECT c.id, c.tenantId, c.subject, c._ts AS at FROM c WHERE c._ts >= @since"

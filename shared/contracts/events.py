@@ -68,6 +68,15 @@ class SubmittedTemplate(BaseModel):
     version: str
     locale: str
 
+    @classmethod
+    def of(cls, template: TemplateRef | None) -> "SubmittedTemplate | None":
+        """The template as a message names it."""
+        return cls(id=template.id, version=template.version, locale=template.locale) if template else None
+
+    def to_domain(self) -> TemplateRef:
+        """The template as a chunk names it."""
+        return TemplateRef(self.id, self.version, self.locale)
+
 
 class NotificationSubmitted(_Event):
     """Deliveries that are to be attempted."""
@@ -94,11 +103,7 @@ class NotificationSubmitted(_Event):
             partition_key=chunk.partition_key,
             channel=chunk.channel,
             priority=chunk.lane,
-            template=SubmittedTemplate(
-                id=chunk.template.id, version=chunk.template.version, locale=chunk.template.locale
-            )
-            if chunk.template
-            else None,
+            template=SubmittedTemplate.of(chunk.template),
             category=chunk.category,
             wanted_at=chunk.wanted_at or chunk.due_at or now,
             is_held=chunk.is_held,
@@ -125,9 +130,7 @@ class NotificationSubmitted(_Event):
                 ChunkItem(TrackingId(item.tracking_id), item.attempt, item.recipient.customer_id, item.expires_at)
                 for item in self.deliveries
             ),
-            template=TemplateRef(self.template.id, self.template.version, self.template.locale)
-            if self.template
-            else None,
+            template=self.template.to_domain() if self.template else None,
             category=self.category,
             wanted_at=self.wanted_at or self.occurred_at,
             is_held=self.is_held,
@@ -164,6 +167,8 @@ class NotificationStatus(_Event):
     partition_key: str
     channel: str
     priority: Lane = Lane.NORMAL
+    category: Category | None = None
+    template: SubmittedTemplate | None = None
     recorded: bool
     items: list[StatusItem]
 

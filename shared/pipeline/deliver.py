@@ -41,6 +41,11 @@ async def deliver(chunk: Chunk, services: Services) -> None:
     Raises:
         StoreUnavailable, PublishFailed: the message should be delivered again; nothing that was sent is sent twice.
     """
+    going, held = await services.quarantines.hold(chunk, services.clock.now())
+    await publish_chunks(held, services)
+    if going is None:
+        return
+    chunk = going
     if turn := await services.lanes.turn_of(chunk, services.clock.now()):
         await publish_chunks(put_off(chunk, turn), services)
         return

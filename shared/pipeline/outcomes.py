@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.contracts.events import NotificationStatus, StatusItem
+from shared.contracts.events import NotificationStatus, StatusItem, SubmittedTemplate
 from shared.domain.chunk import Chunk
 from shared.domain.notification import Notification
 from shared.domain.outcome import ClaimRefusal, NotClaimed, Outcome
@@ -17,6 +17,7 @@ from shared.domain.targets import with_reach
 from shared.domain.verdict import Verdict
 from shared.pipeline.announce import publish_status
 from shared.pipeline.dead_letters import ENDS_BADLY, Ended, dead_letter
+from shared.pipeline.operations import brake
 from shared.pipeline.services import Services
 from shared.pipeline.store_outage import while_store_is_away
 from shared.pipeline.suppressions import heed_refusals
@@ -65,6 +66,8 @@ async def record_outcomes(
     )
     awaited = any(notification.awaited for notification, _ in results)
     await publish_status(_status_event(chunk, outcomes, services), services, awaited=awaited)
+    services.brakes.note_outcomes(results, now)
+    await brake(services)
 
 
 def _outcome(notification: Notification, judged: Verdict, channel: str, claim_id: str, now: datetime) -> Outcome:
@@ -92,6 +95,8 @@ def _status_event(chunk: Chunk, outcomes: Sequence[Outcome], services: Services)
         partition_key=chunk.partition_key,
         channel=chunk.channel,
         priority=chunk.lane,
+        category=chunk.category,
+        template=SubmittedTemplate.of(chunk.template),
         recorded=True,
         items=[
             StatusItem(

@@ -18,7 +18,7 @@ from shared.domain.chunk import MAX_CHUNK_DELIVERIES, Chunk, ChunkItem
 from shared.domain.fallback import DROPPED_IN_DOUBT, is_confirmed, is_overdue
 from shared.domain.identifiers import PartitionKey
 from shared.domain.look_up import Finding, GivenUp, NotTaken, Taken
-from shared.domain.notification import Category, Delivery, Lane, Notification
+from shared.domain.notification import Category, Delivery, Lane, Notification, TemplateRef
 from shared.domain.outcome import Nudge
 from shared.domain.routing import is_used_up
 from shared.domain.status import WITHDRAWABLE, DeliveryStatus
@@ -64,6 +64,7 @@ async def sweep(services: Services) -> int:
         overdue = await services.notifications.overdue(services.clock.now(), SWEEP_LIMIT)
         findings = await find_in_doubt(overdue, services)
         holds = await holds_over(overdue, services)
+        await services.quarantines.refresh()
         made = await fallback.move_on(overdue, services)
         moves = [move for notification in overdue for move in _moves(notification, findings, holds, services)]
         made += await _make(moves, services)
@@ -79,7 +80,7 @@ def _moves(notification: Notification, findings: Findings, holds: Holds, service
     now = services.clock.now()
     return [
         _held(notification, delivery, until, now, services)
-        if (until := _held_until(notification, delivery, holds, now))
+        if (until := _held_until(notification, delivery, holds, now, services))
         else _move(notification, delivery, findings.get((notification.tracking_id, delivery.channel)), now, services)
         for delivery in notification.deliveries.values()
         if delivery.wake_at and delivery.wake_at <= now and not _is_decided_against(notification, delivery)
@@ -99,11 +100,15 @@ def _may_resend(notification: Notification, finding: Finding | None) -> bool:
     return isinstance(finding, NotTaken) or RESEND_WHEN_IN_DOUBT[notification.category]
 
 
-def _held_until(notification: Notification, delivery: Delivery, holds: Holds, now: datetime) -> datetime | None:
+def _held_until(
+    notification: Notification, delivery: Delivery, holds: Holds, now: datetime, services: Services
+) -> datetime | None:
     """Until when its message may be held back on the bus. What has expired meanwhile is published, to be told so."""
     is_over = notification.expires_at is not None and notification.expires_at <= now
     if delivery.status not in _TO_PUBLISH or is_over:
         return None
+    if hold := services.quarantines.held_for(notification):
+        return now + hold
     return holds.get((notification.tenant_id, delivery.channel, notification.lane))
 
 
@@ -204,16 +209,19 @@ async def _make_together(partition: PartitionKey, moves: Sequence[_Move], servic
 
 
 def _chunks(moves: Sequence[_Move]) -> list[Chunk]:
-    groups: dict[tuple[PartitionKey, str, Lane], list[_Move]] = defaultdict(list)
+    groups: dict[tuple[PartitionKey, str, Lane, Category, TemplateRef | None], list[_Move]] = defaultdict(list)
     for move in moves:
         if move.publish_attempt is not None:
-            groups[move.notification.partition_key, move.delivery.channel, move.notification.lane].append(move)
+            told = move.notification
+            groups[told.partition_key, move.delivery.channel, told.lane, told.category, told.template].append(move)
     return [
         Chunk(
             tenant_id=group[0].notification.tenant_id,
             partition_key=partition,
             channel=channel,
             lane=lane,
+            category=category,
+            template=template,
             items=tuple(
                 ChunkItem(
                     move.notification.tracking_id,
@@ -224,5 +232,5 @@ def _chunks(moves: Sequence[_Move]) -> list[Chunk]:
                 for move in group
             ),
         )
-        for (partition, channel, lane), group in groups.items()
+        for (partition, channel, lane, category, template), group in groups.items()
     ]

@@ -4,14 +4,15 @@ The orchestration (functions/orchestrations.py) owns the waiting, not the decidi
 and when, was decided with the outcome and stands in the store.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.contracts.events import NotificationStatus, StatusItem
+from shared.contracts.events import NotificationStatus, StatusItem, SubmittedTemplate
 from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
-from shared.domain.notification import Lane
+from shared.domain.notification import Category, Lane
 from shared.domain.status import DeliveryStatus
 from shared.pipeline.announce import publish_chunks
 from shared.pipeline.services import Services
@@ -43,6 +44,8 @@ class PlannedRetry:
     attempt: int
     due_at: str
     expires_at: str | None = None
+    category: str | None = None
+    template: Mapping[str, str] | None = None
 
     @property
     def instance_id(self) -> str:
@@ -60,6 +63,8 @@ class PlannedRetry:
             "attempt": self.attempt,
             "dueAt": self.due_at,
             **({"expiresAt": self.expires_at} if self.expires_at else {}),
+            **({"category": self.category} if self.category else {}),
+            **({"template": dict(self.template)} if self.template else {}),
         }
 
 
@@ -76,6 +81,8 @@ async def continue_retries(event: NotificationStatus, orchestrations: Orchestrat
             attempt=item.attempt + 1,
             due_at=due_at.isoformat(),
             expires_at=item.expires_at.isoformat() if item.expires_at else None,
+            category=event.category.value if event.category else None,
+            template=event.template.model_dump() if event.template else None,
         )
         heard = item.attempt > 1 and await orchestrations.raise_event(
             planned.instance_id, attempt_event(item.attempt), _told(item, due_at)
@@ -107,5 +114,7 @@ async def requeue_delivery(argument: dict[str, object], services: Services) -> N
         channel=str(argument["channel"]),
         lane=Lane(str(argument["lane"])),
         items=(item,),
+        category=Category(str(argument["category"])) if "category" in argument else None,
+        template=SubmittedTemplate.model_validate(argument["template"]).to_domain() if "template" in argument else None,
     )
     await publish_chunks([chunk], services)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from shared.domain.prices import PriceBook
 from shared.pipeline.audit_log import AuditLog
+from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
 from shared.pipeline.dead_letter_store import DeadLetterStore
@@ -15,6 +16,8 @@ from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
 from shared.pipeline.preference_store import PreferenceStore
 from shared.pipeline.provider_health import ProviderHealth
+from shared.pipeline.quarantine import Quarantines
+from shared.pipeline.quarantine_store import QuarantineStore
 from shared.pipeline.recently import Recently
 from shared.pipeline.releases import Releases
 from shared.pipeline.replay_store import ReplayStore
@@ -91,6 +94,9 @@ class Services:
     prices: PriceBook = field(default_factory=PriceBook)
     patience: Patience = field(default_factory=Patience)
     lanes: Lanes = field(default_factory=Lanes)
+    quarantines: Quarantines = field(default_factory=Quarantines)
+    quarantine_store: QuarantineStore | None = None
+    brakes: Brakes = field(default_factory=Brakes)
     joint_commits: JointCommits = field(default_factory=JointCommits)
     busy_endpoints: Counter[str] = field(default_factory=Counter)
     recently_fired: Recently = field(default_factory=Recently)

@@ -8,6 +8,8 @@ from shared.contracts.events import NotificationStatus
 from shared.domain.errors import NotFound
 from shared.domain.identifiers import PartitionKey, TrackingId
 from shared.domain.outcome import StatusChange
+from shared.domain.status import DeliveryStatus
+from shared.pipeline.operations import brake
 from shared.pipeline.services import Services
 from shared.pipeline.sms_receipts import learn_from_receipts
 from shared.pipeline.store_outage import while_store_is_away
@@ -39,3 +41,6 @@ async def track(event: NotificationStatus, services: Services) -> None:
         services.patience.store,
     )
     await learn_from_receipts(event, services)
+    bounced = sum(item.status is DeliveryStatus.BOUNCED for item in event.items)
+    services.brakes.note_bounces(event.tenant_id, bounced, services.clock.now())
+    await brake(services)

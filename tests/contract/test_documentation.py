@@ -18,7 +18,7 @@ PAGES = sorted(
     for folder in (ROOT, *map(ROOT.joinpath, ("docs", "shared", "tests", "bench", "local_azure")))
     for page in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
 )
-_READERS = {"get", "_required", "_seconds", "_count", "own_settings", "shared_setting"}
+_READERS = {"get", "_required", "_seconds", "_count", "_number", "own_settings", "shared_setting"}
 _SETTING = re.compile(r"[A-Z][A-Z0-9]*_[A-Za-z0-9_]+")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)

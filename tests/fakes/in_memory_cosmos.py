@@ -124,10 +124,15 @@ class InMemoryContainer:
         for document in await self._call("query", lambda: self._select(query, values, partition_key)):
             yield document
 
-    def _select(self, query: str, values: dict[str, Any], partition_key: str | None) -> list[dict[str, Any]]:
+    def _select(  # noqa: PLR0911 - one for each query
+        self, query: str, values: dict[str, Any], partition_key: str | None
+    ) -> list[dict[str, Any]]:
         scope = [doc for (partition, _), doc in self.documents.items() if partition_key in {None, partition}]
         if query == cosmos_queries.STORE_TIME:
             return [int(self._database.store_time() * 1000)]  # type: ignore[list-item] # SELECT VALUE
+        if query in {cosmos_queries.QUARANTINES, cosmos_queries.ACTIVE_QUARANTINES}:
+            states = {"active", "released"} if query == cosmos_queries.QUARANTINES else {"active"}
+            return [document for document in scope if document.get("state") in states]
         if query == cosmos_queries.BY_IDS:
             return [document for document in scope if document["id"] in values["@ids"]]
         if query == cosmos_queries.OWNERS:
