@@ -12,7 +12,7 @@ from shared.domain.content import EmailContent, SmsContent
 from shared.domain.receipt import ReceiptKind
 from shared.ports import ReceiptRequest
 from shared.providers import acs_email, acs_sms, smtp
-from tests.contract.contract_shape import HURRY, SAMPLES, Contract, ReceiptContract, message
+from tests.contract.contract_shape import SAMPLES, Contract, ReceiptContract, message
 from tests.contract.wires import SmtpWire
 
 RECEIPT_KEY = "a-key-of-thirty-two-characters-ok"
@@ -132,6 +132,6 @@ COMMUNICATION_CONTRACTS = {
         message("email", EmailAddress("pat@example.com"), EmailContent("Hello", "text", "<p>html</p>")),
         message_id="<acme.01ARZ3NDEKTSV4RRFFQ69G5FAV.email.1@example.com>",
         wire=SmtpWire,
-        hurry=lambda provider: setattr(provider, "_timeout", HURRY),
+        hurry=lambda provider, timeout: setattr(provider, "_timeout", timeout),
     ),
 }

@@ -13,7 +13,6 @@ from tests.contract.wires import HttpWire, SmtpWire
 
 SAMPLES = Path(__file__).parent.parent / "receipts"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
-HURRY = timedelta(seconds=0.3)  # nobody has 20 s for a silent server
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Contract:
     receipts: ReceiptContract | None = None
     delivered: bool = False
     wire: type[HttpWire | SmtpWire] = HttpWire
-    hurry: Callable[[Provider], None] = lambda _: None  # HTTP is hurried by its client
+    hurry: Callable[[Provider, timedelta], None] = lambda _, timeout: None  # HTTP is hurried by its client
 
 
 def message(channel, address, content) -> OutboundMessage:

@@ -14,26 +14,32 @@ from shared.adapters.guarded_destinations import GuardedClient
 from shared.adapters.http_client import AiohttpClient
 from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Transient
 from shared.ports import HttpAnswer, OutboundMessage, Provider
-from tests.contract.contract_shape import HURRY, Contract
+from tests.contract.contract_shape import Contract
 from tests.contract.provider_contracts import CONTRACTS, OPTIONAL, build, settings_for
 from tests.contract.wires import HttpWire, SmtpWire
 
 ONLY_ONE = {"WEBHOOK_SIGNING_SECRET": "webhook", "SLACK_ENABLED": "slack"}  # providers with one setting
 
 
-class Hurried:
-    """A client that waits half a second where the provider would wait longer; nobody has 20 s for a silent server."""
+def patience(wire: HttpWire | SmtpWire) -> timedelta:
+    """Little where only a timeout ends the call, as nobody has 20 s for a silent server; else enough for a busy one."""
+    return timedelta(seconds=0.3 if wire.keeps_waiting else 15)
 
-    def __init__(self, client: AiohttpClient | GuardedClient) -> None:
+
+class Hurried:
+    """A client that waits as long as the test has patience, where the provider would wait longer."""
+
+    def __init__(self, client: AiohttpClient | GuardedClient, wire: HttpWire | SmtpWire) -> None:
         self.client = client
+        self.wire = wire
         self.close = client.close
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
         assert timedelta(seconds=15) <= timeout <= timedelta(seconds=20)
-        return await self.client.post(url, headers=headers, body=body, timeout=HURRY)
+        return await self.client.post(url, headers=headers, body=body, timeout=patience(self.wire))
 
     async def get(self, url: str, *, headers: Mapping[str, str], timeout: timedelta) -> HttpAnswer:
-        return await self.client.get(url, headers=headers, timeout=HURRY)
+        return await self.client.get(url, headers=headers, timeout=patience(self.wire))
 
 
 @dataclass
@@ -44,6 +50,7 @@ class Stage:
     message: OutboundMessage
 
     async def send(self):
+        self.contract.hurry(self.provider, patience(self.server))
         return await self.provider.send(self.message)
 
 
@@ -56,12 +63,11 @@ def staged(contract: Contract, base_url: str) -> OutboundMessage:
 
 @contextlib.asynccontextmanager
 async def on_stage(contract: Contract) -> AsyncIterator[Stage]:
-    http, guarded = Hurried(AiohttpClient()), Hurried(GuardedClient(allow_http=True))
     wire = contract.wire()
+    http, guarded = Hurried(AiohttpClient(), wire), Hurried(GuardedClient(allow_http=True), wire)
     server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
     base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     provider = contract.factory(settings_for(base_url), http, guarded)
-    contract.hurry(provider)
     yield Stage(wire, contract, provider, staged(contract, base_url))
     for each in (http, guarded, provider):
         if hasattr(each, "close"):

@@ -19,6 +19,7 @@ class _Wire:
     def __init__(self) -> None:
         self.requests: list[bytes] = []
         self.play: Play = lambda writer: None
+        self.keeps_waiting = False  # whether only the caller's timeout ends a call
         self._under_way: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def close(self) -> None:
@@ -46,7 +47,7 @@ class _Wire:
         raise NotImplementedError
 
     def hangs(self) -> None:
-        self.play = lambda writer: None
+        self.play, self.keeps_waiting = lambda writer: None, True
 
     def resets(self) -> None:
         """The request has been read to its end; then the connection is gone."""
@@ -58,7 +59,7 @@ class HttpWire(_Wire):
 
     def answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
         answer = _http_answer(status, headers or {}, body)
-        self.play = lambda writer: writer.write(answer)
+        self.play, self.keeps_waiting = lambda writer: writer.write(answer), False
 
     def accepts(self, contract) -> None:
         self.answer(*contract.accepted)
@@ -80,7 +81,7 @@ class HttpWire(_Wire):
 
     def drips(self, contract) -> None:
         answer = _http_answer(*contract.accepted)
-        self.play = lambda writer: drip(writer, answer)
+        self.play, self.keeps_waiting = lambda writer: drip(writer, answer), True
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -107,7 +108,8 @@ class SmtpWire(_Wire):
         self.hangs_up_at: dict[int, bytes] = {}  # connection, counted from 1 → command
 
     def accepts(self, contract) -> None:
-        self.answers, self.play = {}, lambda writer: writer.write(b"250 2.0.0 queued as 1\r\n")
+        self.answers, self.keeps_waiting = {}, False
+        self.play = lambda writer: writer.write(b"250 2.0.0 queued as 1\r\n")
 
     def throttles(self) -> None:
         self.answers = {b"RCPT": b"450 4.7.28 too many messages\r\n"}
@@ -125,7 +127,7 @@ class SmtpWire(_Wire):
         self.play = lambda writer: writer.write(b"\x00banana\r\n")
 
     def drips(self, contract) -> None:
-        self.play = lambda writer: drip(writer, b"250 2.0.0 queued\r\n")
+        self.play, self.keeps_waiting = lambda writer: drip(writer, b"250 2.0.0 queued\r\n"), True
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
