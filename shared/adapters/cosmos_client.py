@@ -108,6 +108,18 @@ class PatchRefused:
     status: int
 
 
+async def patch_together(
+    container: ContainerProxy, partition: str, patches: Sequence[Patch]
+) -> list[dict[str, Any]] | None:
+    """The document after each patch, or None when one was refused and so nothing was done."""
+    try:
+        async with store_errors(NOT_FOUND, PRECONDITION_FAILED):
+            answers = await container.execute_item_batch([_batch_entry(patch) for patch in patches], partition)
+    except CosmosBatchOperationError:
+        return None
+    return [answer["resourceBody"] for answer in answers]
+
+
 async def patch_all(
     container: ContainerProxy, partition: str, patches: Sequence[Patch], *, no_response: bool = False
 ) -> list[dict[str, Any] | PatchRefused]:

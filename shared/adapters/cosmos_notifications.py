@@ -18,6 +18,7 @@ from shared.adapters.cosmos_client import (
     Patch,
     PatchRefused,
     patch_all,
+    patch_together,
     store_errors,
 )
 from shared.channels import CHANNELS
@@ -122,25 +123,39 @@ class CosmosNotificationStore:
             cosmos_patches.claim(partition, channel, item, claim_id=claim_id, now=now, wake_at=wake_at)
             for item in wanted
         ]
-        results = await patch_all(self._database.container(CONTAINER), partition, patches)
-        refused = [item.tracking_id for item, got in zip(wanted, results, strict=True) if isinstance(got, PatchRefused)]
-        known = {document["id"]: document for document in await self._read_many(partition, refused)} if refused else {}
+        container = self._database.container(CONTAINER)
+        known: dict[str, Document] = {}
+        waiting = list(range(len(wanted)))
+        if len(wanted) > 1:
+            if (claimed := await patch_together(container, partition, patches)) is not None:
+                return [Claimed(notification_of(document)) for document in claimed]
+            # A chunk that is delivered again is claimed already, most often as a whole: to look is one call, to be
+            # refused one by one would be fifty.
+            known = await self._read_many(partition, wanted)
+            waiting = [
+                n
+                for n in waiting
+                if cosmos_patches.may_be_claimed(known.get(wanted[n].tracking_id), channel, wanted[n])
+            ]
+        tried = dict(zip(waiting, await patch_all(container, partition, [patches[n] for n in waiting]), strict=True))
+        if lost := [wanted[n] for n, got in tried.items() if isinstance(got, PatchRefused)]:
+            known |= await self._read_many(partition, lost)
         return [
             _refused_claim(item, channel, claim_id, known.get(item.tracking_id))
-            if isinstance(got, PatchRefused)
+            if isinstance(got := tried.get(n), PatchRefused | None)
             else Claimed(notification_of(got))
-            for item, got in zip(wanted, results, strict=True)
+            for n, item in enumerate(wanted)
         ]
 
-    async def _read_many(self, partition: str, ids: Sequence[str]) -> list[Document]:
+    async def _read_many(self, partition: str, wanted: Sequence[ChunkItem]) -> dict[str, Document]:
         async with store_errors():
             pages = self._database.container(CONTAINER).query_items(
                 cosmos_queries.BY_IDS,
-                parameters=[{"name": "@ids", "value": list(ids)}],
+                parameters=[{"name": "@ids", "value": [item.tracking_id for item in wanted]}],
                 partition_key=partition,
                 max_item_count=_PAGE,
             )
-            return [document async for document in pages]
+            return {document["id"]: document async for document in pages}
 
     async def record_outcomes(self, partition: PartitionKey, outcomes: Sequence[Outcome]) -> None:
         container = self._database.container(CONTAINER)

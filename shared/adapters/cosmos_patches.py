@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from shared.adapters.cosmos_client import Patch
-from shared.contracts.stored_documents import attempt_document, history_document, stamp
+from shared.contracts.stored_documents import Document, attempt_document, history_document, stamp
 from shared.domain.chunk import ChunkItem
 from shared.domain.identifiers import AttemptRef, PartitionKey, TenantId
 from shared.domain.notification import Attempt, HistoryEntry
@@ -57,6 +57,12 @@ def claim(
         f"from c where c.deliveries.{channel}.status in ({_one_of(_CLAIMABLE)}) "
         f"and c.deliveries.{channel}.attempt = {item.attempt - 1} and not is_defined(c.cancelledAt)",
     )
+
+
+def may_be_claimed(document: Document | None, channel: str, item: ChunkItem) -> bool:
+    """Whether a claim is worth trying, by a document as it was read. The patch's own condition decides."""
+    delivery = document["deliveries"].get(channel) if document else None
+    return delivery is not None and delivery["status"] in _CLAIMABLE and delivery["attempt"] == item.attempt - 1
 
 
 def _not_replayed_after(channel: str, attempt: int) -> str:

@@ -18,7 +18,7 @@ from shared.domain.status import DeliveryStatus, is_outcome
 from shared.pipeline.services import SUBMITTED
 from shared.pipeline.submit_batch import submit_batch
 from tests.fakes.in_memory_cosmos import MAX_PATCH_OPERATIONS
-from tests.fakes.steps import Fault, FaultsAt
+from tests.fakes.steps import Fault, FaultsAt, StepsThrough
 from tests.fakes.world import CALLER, TENANT, World, a_batch, a_body
 
 S = DeliveryStatus
@@ -295,3 +295,27 @@ def test_no_patch_has_more_operations_than_the_store_takes(status: DeliveryStatu
 
     assert max(len(patch.operations) for patch in patches) <= MAX_PATCH_OPERATIONS
     assert sum(len(patch.operations) for patch in patches[4:]) == 35
+
+
+async def test_a_chunk_that_is_claimed_already_is_looked_at_once_instead_of_refused_one_by_one() -> None:
+    world = World()
+    chunk = await _stored(world, 50)
+    await _claim(world, chunk, "a")
+    steps = world.steps = world.database.steps = StepsThrough()
+
+    answers = await _claim(world, chunk, "b")
+
+    assert _refusals(answers) == ["held"] * 50
+    assert steps.names == ["batch of patch", "query"]
+
+
+async def test_what_waits_among_claimed_ones_is_claimed_together() -> None:
+    world = World()
+    chunk = await _stored(world, 50)
+    await _claim(world, replace(chunk, items=chunk.items[:20]), "a")
+    steps = world.steps = world.database.steps = StepsThrough()
+
+    answers = await _claim(world, chunk, "b")
+
+    assert _refusals(answers) == ["held"] * 20 + ["claimed"] * 30
+    assert steps.names == ["batch of patch", "query", "batch of patch"]

@@ -221,13 +221,15 @@ class CountingLeases:
 
 
 @pytest.mark.parametrize(("group_limit", "calls"), [(1000, 1), (50, 1), (20, 3), (10, 5)])
-async def test_a_call_is_one_turn_of_the_limit(group_limit: int, calls: int) -> None:
-    world = a_world(group_limit)
-    leases = CountingLeases(calls)
-    world.with_(limits=CallLimits(leases, {LIMIT.account: LIMIT.calls_per_second}))
-    [chunk] = await accept_many(world, 50)
+def test_a_call_is_one_turn_of_the_limit(group_limit: int, calls: int) -> None:
+    world, leases = a_world(group_limit), CountingLeases(calls)
 
-    await deliver(chunk, world.services)
+    async def live() -> None:
+        world.with_(limits=CallLimits(leases, {LIMIT.account: LIMIT.calls_per_second}))
+        [chunk] = await accept_many(world, 50)
+        await deliver(chunk, world.services)
+
+    run_virtually(live())
 
     assert leases.left == 0
     assert (len(groups(world)), sum(map(len, groups(world)))) == (calls, 50)
