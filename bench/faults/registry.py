@@ -5,6 +5,7 @@ from bench.faults.scenarios import (
     accepting,
     bus,
     callbacks,
+    flood,
     in_turn,
     limited_lanes,
     outages,
@@ -18,6 +19,7 @@ from bench.faults.scenarios import (
 SCENARIOS: tuple[Scenario, ...] = (
     *accepting.SCENARIOS,
     *overload.SCENARIOS,
+    *flood.SCENARIOS,
     *callbacks.SCENARIOS,
     *outages.SCENARIOS,
     *providers.SCENARIOS,

@@ -16,6 +16,9 @@ import aiohttp
 import orjson
 
 from bench.process_usage import pss_megabytes
+from local_azure.entra.clients import find_client, read_clients
+from local_azure.entra.signing_keys import SigningKeys
+from local_azure.entra.tokens import issue_token
 from local_azure.up.data_folder import DataFolder
 from local_azure.up.generated_keys import load_or_make_keys
 from local_azure.up.ports import Ports, is_free
@@ -164,6 +167,23 @@ class Service:
 
     async def heal_store(self) -> None:
         await self._admin("DELETE", f"{self.store_url}_emulator/faults")
+
+    async def set_instances(self, function: str, count: int) -> None:
+        """So many instances for one function alone, as Flex Consumption has them."""
+        keys = orjson.loads((self.options.data / "functions_host" / "keys.json").read_bytes())
+        url = f"http://127.0.0.1:{self.ports.host_admin}/admin/instances"
+        body = {"function": function, "count": count}
+        async with self.session.post(url, json=body, headers={"x-functions-key": keys["master"]}) as answer:
+            answer.raise_for_status()
+
+    def authorization_of(self, client: str) -> str:
+        """The header of another consumer, by its local name."""
+        folder = self.options.data / "entra"
+        found = find_client(read_clients(folder), client)
+        if found is None:
+            raise KeyError(client)
+        key = SigningKeys(folder).current()
+        return "Bearer " + issue_token(key, port=self.ports.entra, client_id=found.client_id, roles=found.roles)
 
     async def _admin(self, method: str, url: str, body: Mapping[str, object] | None = None) -> None:
         async with self.session.request(method, url, json=body) as answer:
