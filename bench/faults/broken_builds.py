@@ -144,6 +144,22 @@ DEFECTS = (
         "in-turn",
         ("an SMS",),
     ),
+    Defect(
+        "urgent requests are shed like any other",
+        "shared/pipeline/admission.py",
+        "        for lane in wanted.lanes & _SHEDDABLE:\n            self._check_process(lane)\n",
+        "        for lane in (Lane.LOW,):\n            self._check_process(lane)\n",
+        "burst",
+        ("high was answered",),
+    ),
+    Defect(
+        "what nobody can read is tried again",
+        "shared/pipeline/poison.py",
+        "        await _bury(body, entity, problem, services)\n        return None\n",
+        "        await _bury(body, entity, problem, services)\n        raise\n",
+        "poison",
+        ("poison was tried again",),
+    ),
 )
 
 

@@ -9,6 +9,7 @@ _LATELY = 2.0
 _AT_LEAST = 5  # one message that was delivered again after a crash makes no late lane
 _OTHERS_LATELY = 10.0  # who floods nothing is seen less often
 _OTHERS_AT_LEAST = 3
+_GOOD_FOR = 0.1  # asked for with each message, a median is not worked out each time
 
 
 class LaneAges:
@@ -16,6 +17,8 @@ class LaneAges:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float, str]] = deque()
+        self._lag = 0.0
+        self._lag_at = float("-inf")
 
     def note(self, now: float, age: float, tenant: str) -> None:
         """Something of ``tenant`` started ``age`` after it was wanted."""
@@ -25,8 +28,11 @@ class LaneAges:
 
     def lag(self, now: float) -> float:
         """The median age; 0 when too little was seen to tell."""
-        ages = [age for seen, age, _ in self._seen if seen >= now - _LATELY]
-        return median(ages) if len(ages) >= _AT_LEAST else 0.0
+        if now - self._lag_at >= _GOOD_FOR:
+            self._lag_at = now
+            ages = [age for seen, age, _ in self._seen if seen >= now - _LATELY]
+            self._lag = median(ages) if len(ages) >= _AT_LEAST else 0.0
+        return self._lag
 
     def lag_of_others(self, now: float) -> float | None:
         """The same for tenants that don't dominate the lane; None when too few of them were seen."""

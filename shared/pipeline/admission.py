@@ -185,9 +185,12 @@ class Admission:
         for lane in wanted.lanes & _SHEDDABLE:
             self._check_process(lane)
             self._check_store(lane)
-        for channel, lane in wanted.soon:
-            if lane in _SHEDDABLE:
-                self._check_lateness(channel, lane)
+        if self._board.is_quiet():
+            self._closed.clear()
+        else:
+            for channel, lane in wanted.soon:
+                if lane in _SHEDDABLE:
+                    self._check_lateness(channel, lane)
         if self._rates and policy.requests_per_second:
             await self._rates.grant(tenant, wanted.notifications, policy.requests_per_second)
         return await self._fair_share.reserve(tenant, wanted.soon)

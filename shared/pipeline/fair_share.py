@@ -48,6 +48,8 @@ class Turns:
 
     def apply(self, notification: Notification, publish_patience: timedelta) -> Notification:
         """The notification, its deliveries due in their turns."""
+        if not self.due:
+            return notification
         deliveries = dict(notification.deliveries)
         for name, delivery in notification.deliveries.items():
             due_at = self._next((name, notification.lane)) if delivery.status is DeliveryStatus.QUEUED else None

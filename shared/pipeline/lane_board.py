@@ -81,6 +81,7 @@ class LaneBoard:
         self._known: dict[LaneKey, _Known] = {}
         self._read_at = float("-inf")
         self._learned_at = float("-inf")
+        self._told_at = float("-inf")
         self._reading = asyncio.Lock()
 
     async def look(self) -> None:
@@ -115,13 +116,17 @@ class LaneBoard:
         for key, entry in entries.items():
             known = self._known.setdefault(key, _Known() if is_continuous else _Known(entry))
             if is_continuous and entry.tellings > known.entry.tellings:
-                known.told_at = now
+                known.told_at = self._told_at = now
                 known.lags.append((now, entry.lag, entry.felt))
             known.entry = entry
             known.started.note(now, entry.started)
             known.asked.note(now, entry.asked)
             while known.lags and known.lags[0][0] < now - FORGOTTEN_AFTER_SECONDS:
                 known.lags.popleft()
+
+    def is_quiet(self) -> bool:
+        """Whether no lane was spoken of lately, so that none is late."""
+        return self._monotonic() - self._told_at > FORGOTTEN_AFTER_SECONDS
 
     def lag(self, key: LaneKey) -> float:
         """Seconds by which a lane's deliveries start late: the worst of what was told lately, or 0."""
