@@ -14,6 +14,7 @@ from shared.domain.idempotency import KeyRecord
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
 from shared.domain.notification import JsonValue, Lane, Notification
 from shared.domain.outcome import Claimed, NotClaimed, Nudge, Outcome, StatusChange, Step
+from shared.domain.quick_dataclass import quick_dataclass
 from shared.domain.receipt import Receipt
 from shared.domain.tenant_policy import PolicyVersion, TenantPolicy
 
@@ -53,7 +54,7 @@ class HttpClient(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class OutboundMessage:
     """One attempt as a provider sees it. After ``expires_at`` nobody wants to read it any more."""
 

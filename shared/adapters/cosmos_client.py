@@ -14,6 +14,7 @@ from azure.identity.aio import DefaultAzureCredential
 
 from shared.adapters.store_meter import StoreMeter
 from shared.domain.errors import StoreUnavailable
+from shared.domain.quick_dataclass import quick_dataclass
 
 CONFLICT, NOT_FOUND, PRECONDITION_FAILED = 409, 404, 412
 _CONNECT_SECONDS = 2
@@ -92,7 +93,7 @@ async def store_errors(*expected: int) -> AsyncIterator[None]:
         raise StoreUnavailable(type(error).__name__) from error
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Patch:
     """One conditional patch of one document (at most 10 operations)."""
 

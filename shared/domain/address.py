@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shared.domain.quick_dataclass import quick_dataclass
+
 Platform = Literal["fcm", "apns"]
 
 
@@ -36,7 +38,7 @@ class Address(ABC):
         """The address as JSON, for the store; the channel's ``restore_address`` reads it back."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class EmailAddress(Address):
     """A mailbox (RFC 5321 local-part@domain)."""
 

@@ -7,12 +7,13 @@ from itertools import groupby
 
 from shared.domain.identifiers import PartitionKey, TenantId, TrackingId
 from shared.domain.notification import Category, Delivery, Lane, Notification, TemplateRef
+from shared.domain.quick_dataclass import quick_dataclass
 from shared.domain.status import DeliveryStatus
 
 MAX_CHUNK_DELIVERIES = 50  # a chunk's claim and its outcome each fit one transactional batch (100 operations)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class ChunkItem:
     """One delivery of a chunk and the attempt it is asked to make.
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from shared.domain.address import Address
 from shared.domain.content import Content
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
+from shared.domain.quick_dataclass import quick_dataclass
 from shared.domain.status import DeliveryStatus
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
@@ -30,7 +31,7 @@ class Category(StrEnum):
     MARKETING = "marketing"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class TemplateRef:
     """A template with its version pinned at accept."""
 
@@ -52,7 +53,7 @@ class TargetResult:
     provider_message_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Attempt:
     """One try of one delivery with one provider.
 
@@ -72,7 +73,7 @@ class Attempt:
     targets: tuple[TargetResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Delivery:
     """One channel's part of a notification.
 
@@ -105,7 +106,7 @@ class Delivery:
         return self.attempts[max(self.replays) :] if self.replays else self.attempts
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """One change of status, in the order it was recorded."""
 
@@ -125,7 +126,7 @@ class Fallback:
     deadline: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Notification:
     """What a consumer asked for: one recipient, one template or content, one or more channels.
 

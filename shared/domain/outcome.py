@@ -7,10 +7,11 @@ from enum import StrEnum
 
 from shared.domain.identifiers import TrackingId
 from shared.domain.notification import Attempt, Notification
+from shared.domain.quick_dataclass import quick_dataclass
 from shared.domain.status import DeliveryStatus
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of one attempt, by the holder of its claim.
 
@@ -99,7 +100,7 @@ class ClaimRefusal(StrEnum):
     UNKNOWN = "unknown"  # there is no such notification
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Claimed:
     """This worker holds the attempt, and here is all that is known about the notification."""
 

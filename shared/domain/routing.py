@@ -7,12 +7,12 @@ used up, when it is misconfigured or away, or when it says that it does not carr
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from shared.domain.errors import Misconfigured, PutOff, Throttled, Untried
 from shared.domain.notification import Attempt
+from shared.domain.quick_dataclass import quick_dataclass
 from shared.domain.tenant_policy import ProviderShare
 
 # A provider that asks for a longer pause than this is passed over while another one is there. For a shorter one the
@@ -35,7 +35,7 @@ class PassedOver(StrEnum):
     THROTTLED = "throttled"  # it asked for a pause that is not over
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Choice:
     """Who carries the next attempt.
 

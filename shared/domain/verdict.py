@@ -1,11 +1,12 @@
 """What one attempt came to, and what follows from it: the retry policy in one pure function."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain import routing
 from shared.domain.errors import InDoubt, Misconfigured, ProviderError, PutOff, Rejected, Throttled, Untried, Withheld
 from shared.domain.notification import Attempt
+from shared.domain.quick_dataclass import quick_dataclass
 from shared.domain.retry_schedule import pause_as_asked, pause_before
 from shared.domain.routing import HELD, NOT_CARRIED, PACING_PATIENCE, PassedOver
 from shared.domain.status import DeliveryStatus
@@ -17,7 +18,7 @@ _PASSED_ON_AFTER = timedelta(seconds=2)  # by then every process knows that the 
 _AT_ONCE = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Situation:
     """The attempt that just ended, and what bounds the next one.
 
@@ -35,7 +36,7 @@ class Situation:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Verdict:
     """What follows from an attempt.
 

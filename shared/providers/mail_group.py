@@ -116,7 +116,7 @@ def describe_group(messages: Sequence[OutboundMessage]) -> MailGroup:
     """What a call for ``messages``, one group of ``divide_mails``, says."""
     contents = [message.content for message in messages if isinstance(message.content, EmailContent)]
     subjects = [" ".join(content.subject.splitlines()) for content in contents]
-    bodies = [(pieces_of(content.text), pieces_of(content.html)) for content in contents]
+    bodies = [(content.text or "", content.html or "") for content in contents]
     common = find_common_texts(bodies, beside=subjects)
     same_subject = len(set(subjects)) == 1
     return MailGroup(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.common_text import find_common_texts
+from shared.domain.content import RenderedText
 
 SECRET = "5ec7e7"
 # Texts made of what could be taken for a token, or for a part of one.
@@ -36,6 +37,10 @@ def _draws() -> Iterator[str]:
     yield from (f"a{number}b" for number in range(10_000))
 
 
+def _texts(*pieces: list[str]) -> list[RenderedText]:
+    return [RenderedText.of(each) for each in pieces]
+
+
 def _filled(text: str, values: Mapping[str, str], order: list[str]) -> str:
     for token in order:
         text = text.replace(token, values[token])
@@ -46,7 +51,7 @@ def _filled(text: str, values: Mapping[str, str], order: list[str]) -> str:
 def test_every_original_comes_back_in_whatever_order_the_tokens_are_replaced(
     originals: list[list[list[str]]],
 ) -> None:
-    common = find_common_texts(originals, draw=_draws().__next__)
+    common = find_common_texts([_texts(*pieces) for pieces in originals], draw=_draws().__next__)
 
     for original, values in zip(originals, common.values, strict=True):
         for order in islice(permutations(values), 24):
@@ -56,7 +61,7 @@ def test_every_original_comes_back_in_whatever_order_the_tokens_are_replaced(
 
 def test_what_all_have_is_said_once_and_a_value_in_several_places_has_one_token() -> None:
     common = find_common_texts(
-        [(["Dear ", "Ann", ", order ", "1", "."], ["1"]), (["Dear ", "Bob", ", order ", "2", "."], ["2"])],
+        [_texts(["Dear ", "Ann", ", order ", "1", "."], ["1"]), _texts(["Dear ", "Bob", ", order ", "2", "."], ["2"])],
         draw=lambda: "Q",
     )
 
@@ -65,7 +70,7 @@ def test_what_all_have_is_said_once_and_a_value_in_several_places_has_one_token(
 
 
 def test_equal_texts_need_no_token() -> None:
-    common = find_common_texts([(["Hello"],), (["Hello"],)])
+    common = find_common_texts([["Hello"], ["Hello"]])
 
     assert (common.texts, common.values) == (("Hello",), ({}, {}))
 
@@ -73,13 +78,15 @@ def test_equal_texts_need_no_token() -> None:
 def test_a_secret_that_the_texts_contain_is_drawn_again() -> None:
     draws = iter(["in-a-value", "across", "beside", "fresh"])
 
-    common = find_common_texts([(["acr", "in-a-value"],), (["acr", "oss"],)], beside=["beside me"], draw=draws.__next__)
+    common = find_common_texts(
+        [_texts(["acr", "in-a-value"]), _texts(["acr", "oss"])], beside=["beside me"], draw=draws.__next__
+    )
 
     assert common.texts == ("acr-fresh.0;",)
 
 
 def test_nobody_can_guess_the_tokens() -> None:
-    originals = [(["a"],), (["b"],)]
+    originals = [["a"], ["b"]]
 
     tokens = {find_common_texts(originals).texts for _ in range(100)}
 
