@@ -12,6 +12,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 from azure.identity.aio import DefaultAzureCredential
 
+from shared.adapters import cosmos_queries
 from shared.adapters.store_meter import StoreMeter
 from shared.domain.errors import StoreUnavailable
 from shared.domain.quick_dataclass import quick_dataclass
@@ -21,6 +22,7 @@ _CONNECT_SECONDS = 2
 _READ_SECONDS = 10
 _CALL_SECONDS = 8  # an accept that can't commit says so before a gateway's usual patience of 10 s is over
 _RACES_BEFORE_ONE_BY_ONE = 3
+_MS_A_SECOND = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,14 @@ async def store_errors(*expected: int) -> AsyncIterator[None]:
         raise StoreUnavailable(f"Cosmos DB refused a batch with {error.status_code}") from error
     except (AzureError, TimeoutError, OSError) as error:
         raise StoreUnavailable(type(error).__name__) from error
+
+
+async def store_time(container: ContainerProxy, partition: str) -> float:
+    """The store's clock in seconds, to the millisecond; ``partition`` is who is asked. Raises StoreUnavailable."""
+    async with store_errors():
+        pages = container.query_items(cosmos_queries.STORE_TIME, partition_key=partition)
+        milliseconds: Any = await anext(aiter(pages))
+        return float(milliseconds) / _MS_A_SECOND
 
 
 @quick_dataclass(frozen=True, slots=True)

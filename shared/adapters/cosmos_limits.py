@@ -13,8 +13,14 @@ from typing import Any
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from shared.adapters import cosmos_queries
-from shared.adapters.cosmos_client import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
+from shared.adapters.cosmos_client import (
+    CONFLICT,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    CosmosDatabase,
+    store_errors,
+    store_time,
+)
 from shared.domain.errors import StoreUnavailable
 
 CONTAINER = "rate-limits"
@@ -58,19 +64,13 @@ class CosmosLeases:
             min(readings)[0] > _QUICK_SECONDS and len(readings) < _READINGS + _MORE_READINGS
         ):
             asked = self._monotonic()
-            stored = await self._read_store_time()
+            stored = await store_time(self._container, "clock")
             answered = self._monotonic()
             readings.append((answered - asked, stored - (asked + answered) / 2))
         took, self._offset = min(readings)
         # The store read its clock somewhere between question and answer, and rounded it to a millisecond.
         self._error = min(took / 2 + 1 / _MS, _LARGEST_ERROR_SECONDS)
         self._set_at = self._monotonic()
-
-    async def _read_store_time(self) -> float:
-        async with store_errors():
-            pages = self._container.query_items(cosmos_queries.STORE_TIME, partition_key="clock")
-            milliseconds: Any = await anext(aiter(pages))
-            return float(milliseconds) / _MS
 
     async def lease(self, account: str, shard: int, seconds: float, earliest: float, latest: float) -> float | None:
         return await self._advance(account, _clock(shard), seconds, earliest, f" and c.givenUntil <= {latest!r}")

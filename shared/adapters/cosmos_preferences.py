@@ -18,7 +18,14 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.adapters import cosmos_queries
-from shared.adapters.cosmos_client import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
+from shared.adapters.cosmos_client import (
+    CONFLICT,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    CosmosDatabase,
+    store_errors,
+    store_time,
+)
 from shared.contracts.preference_documents import preferences_of, profile_document
 from shared.contracts.stored_documents import stamp
 from shared.domain.errors import VersionChanged
@@ -131,10 +138,7 @@ class CosmosPreferences:
             ]
 
     async def now(self) -> float:
-        async with store_errors():
-            pages = self._container.query_items(cosmos_queries.STORE_TIME, partition_key=_LOG)
-            milliseconds: Any = await anext(aiter(pages))
-            return float(milliseconds // 1000)
+        return float(int(await store_time(self._container, _LOG)))
 
     async def _create(self, document: dict[str, Any]) -> None:
         try:

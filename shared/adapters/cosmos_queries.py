@@ -6,6 +6,7 @@
 | OWNERS | notification-tracking | all partitions | receipts that name no tenant | 3 a physical partition + 1 a hit |
 | BY_IDS | notification-tracking | one partition | when a claim is refused | 3 + 1 a document |
 | STORE_TIME | rate-limits | one partition | every 30 s a process with a limited provider | 3 |
+| STORE_TIME | customer-preferences | one partition | once a process | 3 |
 | CHANGES_SINCE | customer-preferences | one partition | twice a second a process, while it works | 3 + 1 a change |
 | ENDPOINTS | callback-endpoints | one partition | at most every few seconds a process and tenant | 3 |
 | dead_letters | dead-letters | one partition, or all for all tenants | when somebody lists | 3 + 1 a letter |

@@ -6,10 +6,8 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pydantic import ValidationError
-
-from shared.contracts.field_errors import field_errors
 from shared.contracts.http_api import CallbackEndpointView, RegisterCallbackEndpoint
+from shared.contracts.request_body import read_body
 from shared.domain.errors import DestinationRefused, FieldError, InvalidSubmission, NotFound
 from shared.pipeline.services import Services
 from shared.ports import CallbackEndpoint, Caller
@@ -75,10 +73,7 @@ def _checked(endpoint_id: str) -> str:
 
 
 def _parse(body: bytes, services: Services) -> RegisterCallbackEndpoint:
-    try:
-        wanted = RegisterCallbackEndpoint.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidSubmission(field_errors(error)) from error
+    wanted = read_body(RegisterCallbackEndpoint, body)
     try:
         services.check_destination(wanted.url)
     except DestinationRefused as error:

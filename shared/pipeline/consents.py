@@ -112,7 +112,7 @@ class _ChangeLog:
     async def follow(self) -> None:
         """The log has been read lately enough to rely on memory. Raises StoreUnavailable."""
         time, before = asyncio.get_running_loop().time, self._read_at
-        if time() - before < READ_EVERY_SECONDS:
+        if self.is_current():
             return
         async with self._lock:
             if self._read_at != before and time() - self._read_at < LEASE_SECONDS:

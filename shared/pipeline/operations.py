@@ -3,10 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
-
 from shared.channels import CHANNELS
-from shared.contracts.field_errors import field_errors
 from shared.contracts.operations_api import (
     LanesView,
     LaneView,
@@ -15,8 +12,9 @@ from shared.contracts.operations_api import (
     QuarantinesView,
     QuarantineView,
 )
+from shared.contracts.request_body import read_body
 from shared.domain.audit_chain import AuditFact
-from shared.domain.errors import InvalidSubmission, NotFound, StoreUnavailable
+from shared.domain.errors import NotFound, StoreUnavailable
 from shared.domain.identifiers import TenantId
 from shared.domain.lane_pressure import TARGET_SECONDS
 from shared.domain.notification import Lane
@@ -40,10 +38,7 @@ async def list_quarantines(parameters: QuarantineParameters, services: Services)
 
 async def open_quarantine(body: bytes, caller: Caller, services: Services) -> QuarantineView:
     """The quarantine that holds from now on, or held already. Raises InvalidSubmission, StoreUnavailable."""
-    try:
-        asked = OpenQuarantine.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidSubmission(field_errors(error)) from error
+    asked = read_body(OpenQuarantine, body)
     return QuarantineView.of(await _open(asked.to_domain(caller.application_id, services.clock.now()), services))
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from pydantic import ValidationError
 
 from shared.channels import CHANNELS
 from shared.contracts.entity_tag import entity_tag
-from shared.contracts.field_errors import field_errors
 from shared.contracts.preferences_api import MAX_PREFERENCES_BYTES, PreferencesModel, PreferencesView
+from shared.contracts.request_body import read_body
 from shared.domain.channel import AddressProblem, Recipient
 from shared.domain.errors import FieldError, InvalidSubmission, NotFound, VersionChanged
 from shared.domain.preferences import Preferences, PreferencesVersion
@@ -144,12 +143,7 @@ def _merged(target: object, changes: object) -> object:
 
 
 def _parsed(body: bytes, now: datetime) -> Preferences:
-    if len(body) > MAX_PREFERENCES_BYTES:
-        raise InvalidSubmission([FieldError("", f"is larger than {MAX_PREFERENCES_BYTES} bytes")], status=413)
-    try:
-        wanted = PreferencesModel.model_validate_json(body).to_domain(now)
-    except ValidationError as error:
-        raise InvalidSubmission(field_errors(error)) from error
+    wanted = read_body(PreferencesModel, body, MAX_PREFERENCES_BYTES).to_domain(now)
     errors = list(_address_errors(wanted))
     if errors:
         raise InvalidSubmission(errors)

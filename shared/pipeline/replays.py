@@ -11,13 +11,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from pydantic import ValidationError
-
-from shared.contracts.field_errors import field_errors
 from shared.contracts.replays_api import MAX_ORDER_BYTES, OrderReplay, ReplayFilterView, ReplayListView, ReplayView
+from shared.contracts.request_body import read_body
 from shared.domain.audit_chain import AuditFact
 from shared.domain.dead_letter import BUS, Selection, day_of
-from shared.domain.errors import FieldError, InvalidSubmission, KeyReused, NotFound, VersionChanged
+from shared.domain.errors import KeyReused, NotFound, VersionChanged
 from shared.domain.identifiers import TenantId
 from shared.domain.replay import Replay, ReplayState
 from shared.pipeline.dead_letters_triage import CHANGES_ALL, READS_ALL, USUAL_RANGE, checked_id, scope_of
@@ -61,12 +59,7 @@ async def order_replay(
 
 
 def _parse(body: bytes) -> OrderReplay:
-    if len(body) > MAX_ORDER_BYTES:
-        raise InvalidSubmission([FieldError("", f"is larger than {MAX_ORDER_BYTES} bytes")], status=413)
-    try:
-        order = OrderReplay.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidSubmission(field_errors(error)) from error
+    order = read_body(OrderReplay, body, MAX_ORDER_BYTES)
     for letter_id in order.ids or ():
         checked_id(letter_id)
     return order

@@ -10,9 +10,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from pydantic import ValidationError
-
-from shared.contracts.field_errors import field_errors
 from shared.contracts.http_api import (
     MAX_BODY_BYTES,
     MAX_IDEMPOTENCY_KEY_LENGTH,
@@ -20,6 +17,7 @@ from shared.contracts.http_api import (
     AcceptedView,
     SubmitNotification,
 )
+from shared.contracts.request_body import read_body
 from shared.domain.errors import Conflict, FieldError, InvalidSubmission, KeyReused, TooManyRequests
 from shared.domain.fallback import is_settled
 from shared.domain.idempotency import KeyRecord, KeyTaken, digest_of, key_id
@@ -138,10 +136,7 @@ def check_key(key: str | None) -> None:
 
 
 async def _plan(request: SubmitRequest, caller: Caller, services: Services) -> Notification:
-    try:
-        model = SubmitNotification.model_validate_json(request.body)
-    except ValidationError as error:
-        raise InvalidSubmission(field_errors(error)) from error
+    model = read_body(SubmitNotification, request.body)
     bucket = _bucket(request, caller, services)
     now = services.clock.now()
     return await plan_with_customer(

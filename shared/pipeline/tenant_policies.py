@@ -9,10 +9,9 @@ import re
 from dataclasses import dataclass
 
 import orjson
-from pydantic import ValidationError
 
 from shared.contracts.entity_tag import entity_tag
-from shared.contracts.field_errors import field_errors
+from shared.contracts.request_body import read_body
 from shared.contracts.tenant_policy_api import MAX_POLICY_BYTES, ReplaceTenantPolicy, TenantPolicyView
 from shared.domain.audit_chain import AuditFact
 from shared.domain.errors import FieldError, InvalidSubmission, NotFound, VersionChanged
@@ -85,12 +84,7 @@ def _checked(tenant: str) -> TenantId:
 
 
 def _parse(body: bytes, services: Services) -> ReplaceTenantPolicy:
-    if len(body) > MAX_POLICY_BYTES:
-        raise InvalidSubmission([FieldError("", f"is larger than {MAX_POLICY_BYTES} bytes")], status=413)
-    try:
-        wanted = ReplaceTenantPolicy.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidSubmission(field_errors(error)) from error
+    wanted = read_body(ReplaceTenantPolicy, body, MAX_POLICY_BYTES)
     known = {channel: {each.name for each in candidates} for channel, candidates in services.providers.items()}
     strangers = [
         FieldError(f"/providers/{channel}/{index}/name", f"{share.name} is not configured for channel {channel}")
