@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from math import ceil
 from typing import ParamSpec
@@ -27,6 +27,7 @@ from shared.domain.errors import (
     StoreUnavailable,
     TooManyRequests,
 )
+from shared.domain.gateway_proof import HEADER
 from shared.pipeline.submit import SubmitRequest
 from shared.ports import Caller
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _STORE_RETRY_AFTER = timedelta(seconds=2)
+JSON_TYPES = ("application/json", "application/merge-patch+json")
 
 
 def problems_as_json(
@@ -82,15 +84,29 @@ def _rate_headers(per_second: float, retry_after: str) -> dict[str, str]:
     }
 
 
-async def caller_with(role: str, req: func.HttpRequest) -> Caller:
-    """The caller, who has ``role``. Raises NotAuthenticated, NotAuthorised."""
+async def caller_with(role: str, req: func.HttpRequest, takes: Collection[str] = JSON_TYPES) -> Caller:
+    """The caller, who has ``role`` and sends what the operation takes: JSON, or any of ``takes``.
+
+    Raises NotAuthenticated, NotAuthorised, InvalidSubmission (415).
+    """
+    if not services().gateway.admits(req.headers.get(HEADER)):
+        raise NotAuthenticated("the request did not come through the gateway")
     scheme, _, token = req.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated("a bearer token is required")
     caller = await services().tokens.verify(token.strip())
     if role not in caller.roles:
         raise NotAuthorised(f"the role {role} is required")
+    _check_media_type(req, takes)
     return caller
+
+
+def _check_media_type(req: func.HttpRequest, takes: Collection[str]) -> None:
+    """Nothing when the body is what it is taken for, or nothing is said of it. Raises InvalidSubmission (415)."""
+    media_type = req.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type and media_type not in takes and req.get_body():
+        detail = f"Content-Type must be {' or '.join(takes)}"
+        raise InvalidSubmission([FieldError("", detail)], status=415)
 
 
 def submit_request(req: func.HttpRequest) -> SubmitRequest:

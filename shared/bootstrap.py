@@ -129,6 +129,7 @@ def build_services(settings: Settings) -> Services:
         limits=CallLimits(leases, _call_limits(providers, settings)),
         checks=_send_checks(database, leases, prices, settings),
         prices=prices,
+        gateway=settings.gateway,
         patience=settings.patience,
         quarantines=Quarantines(quarantine_store),
         quarantine_store=quarantine_store,

@@ -16,6 +16,7 @@ from shared.adapters.price_file import BUILT_IN
 from shared.adapters.service_bus_publisher import ServiceBusSettings
 from shared.domain.brakes import BrakeLimits
 from shared.domain.breaker import BreakerPolicy
+from shared.domain.gateway_proof import GatewayProof
 from shared.domain.lane_pressure import LagLimits
 from shared.domain.notification import Lane
 from shared.pipeline.admission import Thresholds
@@ -35,6 +36,7 @@ class Settings:
     brakes: BrakeLimits
     price_file: Path
     sms_per_country_per_minute: int | None
+    gateway: GatewayProof
     bucket_secret: bytes = field(repr=False)
     callback_secrets_key: str = field(repr=False)
     raw: Mapping[str, str] = field(repr=False)
@@ -74,6 +76,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         brakes=_brakes(environment),
         sms_per_country_per_minute=_count(environment, "SMS_PER_COUNTRY_PER_MINUTE", 0) or None,
         price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
+        gateway=GatewayProof.of(environment.get("GATEWAY_PROOF", "")),
         bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
         callback_secrets_key=_required(environment, "CALLBACK_SECRETS_KEY"),
         raw=environment,

@@ -10,6 +10,7 @@ from shared.contracts.field_types import BodyText, Inbound, Line, plain
 from shared.domain.address import EmailAddress
 from shared.domain.channel import AddressProblem, Channel, Recipient
 from shared.domain.content import Content, EmailContent
+from shared.domain.harmful_text import one_line
 from shared.domain.notification import JsonValue
 
 _MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
@@ -58,7 +59,7 @@ def _address(recipient: Recipient) -> EmailAddress:
 
 def _compose(parts: Mapping[str, str], _template: str, _data: Mapping[str, JsonValue]) -> EmailContent:
     return EmailContent(
-        subject=" ".join(parts["email.subject.txt"].split()),
+        subject=one_line(parts["email.subject.txt"]),
         text=parts.get("email.body.txt"),
         html=parts.get("email.body.html"),
     )

@@ -11,6 +11,7 @@ from shared.contracts.field_types import Inbound, Instant, Label, Line, Metadata
 from shared.domain.address import Address, Devices, DeviceToken, Platform
 from shared.domain.channel import AddressProblem, Channel, Recipient
 from shared.domain.content import Content, PushContent
+from shared.domain.harmful_text import one_line
 from shared.domain.notification import JsonValue
 
 MAX_DEVICES = 10
@@ -93,7 +94,7 @@ def _restored(document: Mapping[str, Any]) -> Address:
 
 
 def _compose(parts: Mapping[str, str], _template: str, _data: Mapping[str, JsonValue]) -> PushContent:
-    return PushContent(title=parts["push.title.txt"].strip(), body=parts["push.body.txt"].strip())
+    return PushContent(title=one_line(parts["push.title.txt"]), body=parts["push.body.txt"].strip())
 
 
 def _refuses(content: Content) -> str | None:

@@ -25,6 +25,7 @@ _PROBLEM_TITLES = {
     409: "Another request is working on this",
     412: "The resource was changed meanwhile",
     413: "The body is too large",
+    415: "The body is said to be something else than JSON",
     422: "Fields are wrong or missing; `errors` names each",
     428: "A condition (If-Match) is required",
     429: "Too much for now; repeat after `Retry-After`",
@@ -75,7 +76,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "tags": [operation.tag],
         "responses": {str(status): _answer(answer) for status, answer in operation.answers.items()}
-        | {str(status): _problem(status) for status in (*operation.problems, 500)},
+        | {str(status): _problem(status) for status in sorted({*operation.problems, *_any_may(operation)})},
     }
     if operation.role:
         described["description"] = f"Needs the app role `{operation.role}`."
@@ -87,6 +88,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.request is not None:
         described["requestBody"] = {"required": True, "content": {_body_type(operation.request): _body(operation)}}
     return described
+
+
+def _any_may(operation: Operation) -> tuple[int, ...]:
+    """The statuses that any operation of its kind may refuse with."""
+    return (415, 500) if operation.role and isinstance(operation.request, type) else (500,)
 
 
 def _body_type(request: type[BaseModel] | Schema) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from shared.domain.gateway_proof import GatewayProof
 from shared.domain.prices import PriceBook
 from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.brakes import Brakes
@@ -92,6 +93,7 @@ class Services:
     checks: SendChecks
     bucket_secret: bytes = field(repr=False)
     prices: PriceBook = field(default_factory=PriceBook)
+    gateway: GatewayProof = field(default_factory=GatewayProof)
     patience: Patience = field(default_factory=Patience)
     lanes: Lanes = field(default_factory=Lanes)
     quarantines: Quarantines = field(default_factory=Quarantines)

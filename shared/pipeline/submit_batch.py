@@ -34,6 +34,7 @@ from shared.domain.errors import (
     StoreUnavailable,
     TooManyRequests,
 )
+from shared.domain.harmful_text import harmful_fields, is_suspect
 from shared.domain.idempotency import RESUME_AFTER, KeyRecord, KeyTaken, digest_of, key_id
 from shared.domain.identifiers import (
     PartitionKey,
@@ -273,8 +274,11 @@ async def _plan_item(  # noqa: PLR0917 - one place, every fact
     services: Services,
     request: SubmitRequest,
 ) -> Notification:
-    if len(orjson.dumps(item)) > MAX_BODY_BYTES:
+    serialized = orjson.dumps(item)
+    if len(serialized) > MAX_BODY_BYTES:
         raise InvalidSubmission([FieldError("", f"is larger than {MAX_BODY_BYTES} bytes")], status=413)
+    if is_suspect(serialized) and (harmful := harmful_fields(item)):
+        raise InvalidSubmission(harmful)
     try:
         model = SubmitNotification.model_validate(item)
     except ValidationError as error:

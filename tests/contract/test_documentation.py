@@ -94,6 +94,7 @@ def test_every_problem_type_is_explained_with_its_status_and_no_other() -> None:
     raised_elsewhere = {
         ("invalid-request", "400"),
         ("invalid-request", "413"),
+        ("invalid-request", "415"),
         ("invalid-request", "428"),
     }  # InvalidSubmission names its own status
 

@@ -11,13 +11,14 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from shared.adapters.entra_tokens import EntraSettings, EntraTokens
+from shared.adapters.entra_tokens import MAX_KEYS_BYTES, MAX_TOKEN_LENGTH, EntraSettings, EntraTokens
 from shared.domain.errors import NotAuthenticated
 
 ISSUER = "https://login.example/tenant/v2.0"
 AUDIENCE = "api://cns"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 STRANGERS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SMALL_KEY = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - to be refused for it
 ELLIPTIC_KEY = ec.generate_private_key(ec.SECP256R1())
 PUBLIC_PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -28,7 +29,15 @@ class Issuer:
     def __init__(self) -> None:
         self.fetches = 0
         self.status = 200
-        self.document: Any = {"keys": [_jwk(KEY, "k1"), _elliptic_jwk("ec1")]}
+        self.document: Any = {
+            "keys": [
+                _jwk(KEY, "k1"),
+                _elliptic_jwk("ec1"),
+                _jwk(STRANGERS_KEY, "encryption") | {"use": "enc"},
+                _jwk(SMALL_KEY, "small"),
+                {"kty": "oct", "kid": "secret", "k": jwt.utils.base64url_encode(b"s" * 32).decode()},
+            ]
+        }
         self.uri = ""
 
     async def answer(self, _request: web.Request) -> web.Response:
@@ -117,6 +126,18 @@ async def test_a_clock_a_minute_off_is_tolerated(issuer: Issuer) -> None:
         {"idtyp": "user"},
         {"roles": "Notifications.Send"},
         {"roles": {"Notifications.Send": True}},
+        {"roles": ["Notifications.Send", 1]},
+        {"tid": "other"},
+        {"tid": ""},
+        {"tid": ["tenant"]},
+        {"scp": "Notifications.Send"},
+        {"scp": ""},
+        {"azp": ""},
+        {"azp": ["shop"]},
+        {"azp": "shop:1"},
+        {"azp": "shop/../bank"},
+        {"azp": "sh\u202eop"},
+        {"ver": 2.0},
     ],
     ids=str,
 )
@@ -127,6 +148,13 @@ async def test_a_signed_token_with_wrong_claims_is_refused(issuer: Issuer, chang
 
 def _unsigned() -> str:
     return _token(key=None, algorithm="none")
+
+
+def _raw(payload: bytes, header: bytes, key: rsa.RSAPrivateKey = KEY) -> str:
+    """Signed by us, whatever it says."""
+    signing_input = jwt.utils.base64url_encode(header) + b"." + jwt.utils.base64url_encode(payload)
+    signature = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(signing_input, key)
+    return (signing_input + b"." + jwt.utils.base64url_encode(signature)).decode()
 
 
 def _with_public_key_as_secret() -> str:
@@ -156,6 +184,24 @@ FORGERIES = {
     ),
     "its signature cut short": lambda: _token()[:-4],
     "its signature left out": lambda: _token().rsplit(".", 1)[0] + ".",
+    "a claim said twice": lambda: _raw(
+        json.dumps(_claims(azp="bank"))[:-1].encode() + b',"azp":"shop"}', b'{"alg":"RS256","kid":"k1"}'
+    ),
+    "a key named twice": lambda: _raw(json.dumps(_claims()).encode(), b'{"alg":"RS256","kid":"k9","kid":"k1"}'),
+    "an extension it says must be understood": lambda: _token(crit=["exp"]),
+    "a key named by a path": lambda: _token(kid="../../etc/passwd\x00"),
+    "a key named by a list": lambda: _raw(json.dumps(_claims()).encode(), b'{"alg":"RS256","kid":["k1"]}'),
+    "a key for encryption": lambda: _token(key=STRANGERS_KEY, kid="encryption"),
+    "a key that is too small": lambda: _raw(
+        json.dumps(_claims()).encode(), b'{"alg":"RS256","kid":"small"}', SMALL_KEY
+    ),
+    "a secret published as a key": lambda: _token(key="s" * 32, algorithm="HS256", kid="secret"),
+    "a payload that is a list": lambda: _raw(b"[]", b'{"alg":"RS256","kid":"k1"}'),
+    "a payload that is no JSON": lambda: _raw(b"azp=shop", b'{"alg":"RS256","kid":"k1"}'),
+    "a signed token that is too long": lambda: _token(_claims(more="x" * MAX_TOKEN_LENGTH)),
+    "letters that are not ASCII": lambda: _token() + "\u00e9",
+    "four parts": lambda: _token() + ".e30",
+    "an encrypted token": lambda: "e30.e30.e30.e30.e30",
     "two parts": lambda: ".".join(_token().split(".")[:2]),
     "nothing": lambda: "",
     "nonsense": lambda: "nonsense",
@@ -190,6 +236,30 @@ async def test_a_flood_of_unknown_key_names_costs_one_fetch(issuer: Issuer) -> N
             await verifier.verify(_token(key=STRANGERS_KEY, kid=f"k{number}x"))
 
     assert issuer.fetches == 1
+
+
+async def test_a_flood_of_unsigned_tokens_costs_no_fetch(issuer: Issuer) -> None:
+    verifier = _verifier(issuer)
+
+    for number in range(20):
+        with pytest.raises(NotAuthenticated):
+            await verifier.verify(_token(key="s" * 32, algorithm="HS256", kid=f"k{number}"))
+
+    assert issuer.fetches == 0
+
+
+async def test_an_endless_list_of_keys_is_no_list(issuer: Issuer) -> None:
+    issuer.document = {"keys": [_jwk(KEY, "k1")], "more": "x" * MAX_KEYS_BYTES}
+
+    with pytest.raises(NotAuthenticated):
+        await _verifier(issuer).verify(_token())
+
+
+async def test_keys_are_not_looked_for_where_the_issuer_points_to(issuer: Issuer) -> None:
+    issuer.status = 302
+
+    with pytest.raises(NotAuthenticated):
+        await _verifier(issuer).verify(_token())
 
 
 async def test_a_flood_before_any_key_is_known_costs_one_fetch(issuer: Issuer) -> None:

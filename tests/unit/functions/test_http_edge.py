@@ -25,6 +25,8 @@ from shared.domain.errors import (
     ReceiptNotAuthentic,
     StoreUnavailable,
 )
+from shared.domain.gateway_proof import GatewayProof
+from tests.fakes.world import a_body
 
 SENDING = {
     "submit": submit.submit_notification,
@@ -230,3 +232,74 @@ def test_only_a_trace_goes_along_as_a_trace(sent: str, kept: str | None) -> None
 @pytest.mark.parametrize("name", ["idempotency-key", "x-idempotency-key"])
 def test_a_key_that_is_empty_is_not_no_key(name: str) -> None:
     assert submit_request(func.HttpRequest("POST", "/", headers={name: ""}, body=b"")).idempotency_key == ""
+
+
+PROOF = GatewayProof.of("new-secret-of-the-gateway old-secret-of-the-gateway")
+
+
+@pytest.mark.parametrize("shown", [None, "", "guess", "x" * 24, "new-secret-of-the-gatewaY"])
+@pytest.mark.parametrize("name", SENDING | READING)
+async def test_a_call_past_the_gateway_is_refused(world: Any, call: Any, name: str, shown: str | None) -> None:
+    world.with_(gateway=PROOF)
+    bindings = {"starter": "{}"} if name == "submit" else {}
+
+    answer = await call(
+        (SENDING | READING)[name], b"{}", headers={} if shown is None else {"x-cns-gateway": shown}, **bindings
+    )
+
+    assert answer.status_code == 401
+    assert b"gateway" not in answer.get_body()
+    assert world.documents == {}
+
+
+@pytest.mark.parametrize("shown", ["new-secret-of-the-gateway", "old-secret-of-the-gateway"])
+async def test_a_call_through_the_gateway_still_needs_its_own_credential(world: Any, call: Any, shown: str) -> None:
+    world.with_(gateway=PROOF)
+    endpoints = callback_endpoints.list_callback_endpoints
+
+    assert (await call(endpoints, headers={"x-cns-gateway": shown})).status_code == 200
+    assert (await call(endpoints, headers={"x-cns-gateway": shown}, token=None)).status_code == 401
+
+
+async def test_health_and_receipts_have_credentials_of_their_own(world: Any, call: Any) -> None:
+    world.with_(gateway=PROOF)
+
+    assert (await call(health.ready, token=None)).status_code == 200
+    assert (await call(receipts.receive_receipts, b"[]", route={"provider": "fake-email"}, token=None)).status_code in {
+        204,
+        401,
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["x-cns-tenant", "x-cns-caller", "x-cns-roles", "x-cns-gateway", "x-ms-client-principal"]
+)
+async def test_what_a_caller_says_of_itself_in_headers_changes_nothing(world: Any, call: Any, name: str) -> None:
+    answer = await call(callback_endpoints.list_callback_endpoints, token="Bearer shop/None", headers={name: "admin"})
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [
+        ("application/json", 202),
+        ("application/json; charset=utf-8", 202),
+        ("Application/JSON", 202),
+        ("", 202),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/jsonp", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("application/xml", 415),
+    ],
+)
+async def test_a_body_that_is_said_to_be_no_json_is_refused(
+    world: Any, call: Any, media_type: str, status: int
+) -> None:
+    body = json.dumps(a_body()).encode()
+
+    answer = await call(submit.submit_notification, body, headers={"content-type": media_type}, starter="{}")
+
+    assert answer.status_code == status
+    assert len(world.documents) == (1 if status == 202 else 0)
