@@ -19,7 +19,16 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 from shared.adapters import cosmos_queries
 from shared.adapters.cosmos_client import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
 from shared.contracts.stored_documents import Document, stamp
-from shared.domain.audit_chain import AuditEntry, AuditFact, Head, chained, expires_at, head_after, partition_of
+from shared.domain.audit_chain import (
+    AuditEntry,
+    AuditFact,
+    Head,
+    chained,
+    expires_at,
+    head_after,
+    partition_of,
+    shard_of,
+)
 from shared.domain.errors import StoreUnavailable
 from shared.domain.identifiers import TenantId
 
@@ -30,6 +39,7 @@ RACES = 20  # lost to other writers before the caller is told to come back
 _HEAD, _INDEX = "head", "newest"
 _HEAD_OUTLIVES = timedelta(days=1)  # a head that expired first would make its entries look wrong
 _PAUSE_SECONDS = 0.02
+_HEADS_REMEMBERED = 1000
 
 
 class CosmosAuditLog:
@@ -38,17 +48,23 @@ class CosmosAuditLog:
     def __init__(self, database: CosmosDatabase, pause_seconds: float = _PAUSE_SECONDS) -> None:
         self._database = database
         self._pause_seconds = pause_seconds
+        self._heads: dict[str, Head] = {}  # as this process left them; somebody else may have gone on
 
     async def append(self, fact: AuditFact) -> None:
-        partition = partition_of(fact.tenant_id, fact.at)
+        partition = partition_of(fact.tenant_id, fact.at, fact.shard)
         for race in range(RACES):
-            head = await self.head(partition)
+            head = self._heads.pop(partition, None) or await self.head(partition)
             follows = () if head.count else await self._begin(fact.tenant_id, partition)
             entry = chained(fact, head, follows)
             if await self._store(entry):
                 return
             await asyncio.sleep(random.uniform(0, self._pause_seconds * (race + 1)))  # noqa: S311 - spreads load
         raise StoreUnavailable("too many writers of one audit chain")
+
+    def _remember(self, head: Head) -> None:
+        self._heads[head.partition] = head
+        if len(self._heads) > _HEADS_REMEMBERED:
+            del self._heads[next(iter(self._heads))]
 
     async def _store(self, entry: AuditEntry) -> bool:
         """Whether the entry is in the chain; False when another writer was faster."""
@@ -60,6 +76,7 @@ class CosmosAuditLog:
                 )
         except CosmosBatchOperationError as error:
             return error.error_index == 0 and error.status_code == CONFLICT  # stored by an earlier try
+        self._remember(head_after(entry))
         # The line is a second place that knows the head: who rewrites the chain would have to rewrite the logs, too.
         logger.info(
             "Audit entry appended",
@@ -186,6 +203,7 @@ def _entry_of(document: Document) -> AuditEntry:
             action=document["action"],
             subject=document["subject"],
             detail=document["detail"],
+            shard=shard_of(document["partitionKey"]),
         ),
         previous_hash=document["previousHash"],
         hash=document["hash"],

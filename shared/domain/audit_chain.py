@@ -1,10 +1,11 @@
 """The audit trail's arithmetic: entries that each carry the hash of the one before, and what a broken chain looks like.
 
-A chain is one partition of ``audit-logs`` (a tenant's hour). The partition's head says how many entries there are and
-how the last one hashes; the first entry of a partition names the partitions before it with their heads of that moment.
-So within a partition any edit, removal, insertion or change of order shows, and of earlier partitions also that their
-ends or they themselves were removed. What does not show here: a store owner who rewrites a whole chain with its head
-from some entry on up to the newest partition. Heads that were written down elsewhere (the log has each) show that, too.
+A chain is one partition of ``audit-logs`` (one of a tenant's few in an hour). The partition's head says how many
+entries there are and how the last one hashes; the first entry of a partition names the partitions before it with their
+heads of that moment. So within a partition any edit, removal, insertion or change of order shows, and of earlier
+partitions also that their ends or they themselves were removed. What does not show here: a store owner who rewrites a
+whole chain with its head from some entry on up to the newest partition. Heads that were written down elsewhere show
+that, too: anchors (audit_anchor.py), and the log, which has each.
 """
 
 import hashlib
@@ -20,7 +21,8 @@ from shared.domain.notification import JsonValue
 GENESIS = hashlib.sha256(b"").hexdigest()  # stands where a partition's first entry has no entry before it
 KEPT = timedelta(days=90)  # S0-30; the partition's entries expire together, counted from the end of its hour
 _HOUR = timedelta(hours=1)
-_SHARD = 0  # one chain an hour carries what operators do; who writes much more spreads it over shards
+PACK = "notifications.record"  # the action of an entry that holds many records of what notifications went through
+ACTS = 0  # the shard of what people and their services order; what notifications went through is in others
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class AuditFact:
         actor: the application that did it.
         action: what was done, as ``thing.verb``.
         subject: the id of what it was done to.
+        shard: which of the chains that a tenant has in an hour.
     """
 
     event_id: str
@@ -42,6 +45,7 @@ class AuditFact:
     action: str
     subject: str
     detail: Mapping[str, JsonValue] = field(default_factory=dict)
+    shard: int = ACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,14 @@ class Fault:
     kind: FaultKind
 
 
-def partition_of(tenant: TenantId, at: datetime) -> str:
+def partition_of(tenant: TenantId, at: datetime, shard: int = ACTS) -> str:
     """The partition that an act of this tenant at this time belongs to."""
-    return f"{tenant}:{at.astimezone(UTC):%Y%m%d%H}:{_SHARD}"
+    return f"{tenant}:{at.astimezone(UTC):%Y%m%d%H}:{shard}"
+
+
+def shard_of(partition: str) -> int:
+    """The shard that is part of the partition's name."""
+    return int(partition.rpartition(":")[2])
 
 
 def hour_of(partition: str) -> datetime:

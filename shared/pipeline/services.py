@@ -20,6 +20,7 @@ from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.quarantine import Quarantines
 from shared.pipeline.quarantine_store import QuarantineStore
 from shared.pipeline.recently import Recently
+from shared.pipeline.recorded import Recorded
 from shared.pipeline.releases import Releases
 from shared.pipeline.replay_store import ReplayStore
 from shared.pipeline.send_checks import SendChecks
@@ -102,3 +103,4 @@ class Services:
     joint_commits: JointCommits = field(default_factory=JointCommits)
     busy_endpoints: Counter[str] = field(default_factory=Counter)
     recently_fired: Recently = field(default_factory=Recently)
+    recorded: Recorded = field(default_factory=Recorded)
