@@ -22,6 +22,7 @@ from functions import (
     tenant_policies,
     track,
     unknown_route,
+    unsubscribe,
 )
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)  # callers are authenticated in functions/http_edge.py
@@ -35,6 +36,7 @@ app.register_functions(changes.blueprint)
 app.register_functions(callbacks.blueprint)
 app.register_functions(notifications.blueprint)
 app.register_functions(preferences.blueprint)
+app.register_functions(unsubscribe.blueprint)
 app.register_functions(callback_endpoints.blueprint)
 app.register_functions(tenant_policies.blueprint)
 app.register_functions(recover.blueprint)

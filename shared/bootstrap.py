@@ -52,11 +52,14 @@ from shared.pipeline.services import Services
 from shared.pipeline.sms_guard import SmsGuard
 from shared.pipeline.sms_records import SmsRecords
 from shared.pipeline.spending import Spending
+from shared.pipeline.unsubscribe_links import UnsubscribeLinks
 from shared.ports import Provider, ReceiptSource
 from shared.providers import configured_providers
 from shared.settings import Settings, breaker_policy, positive_number, read_settings
 
 _OBJECTS_BEFORE_COLLECTION = 50_000
+
+logger = logging.getLogger(__name__)
 
 
 class SystemClock:
@@ -126,6 +129,7 @@ def build_services(settings: Settings) -> Services:
         callback_client=guarded,
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
         bucket_secret=settings.bucket_secret,
+        links=_links(settings),
         limits=CallLimits(leases, _call_limits(providers, settings)),
         checks=_send_checks(database, leases, prices, settings),
         prices=prices,
@@ -136,6 +140,12 @@ def build_services(settings: Settings) -> Services:
         brakes=Brakes(CosmosBrakes(database), settings.brakes),
         lanes=Lanes(CosmosLaneBoard(database), leases, settings.admission, database.meter),
     )
+
+
+def _links(settings: Settings) -> UnsubscribeLinks:
+    if settings.public_base_url is None:
+        logger.warning("PUBLIC_BASE_URL is not set: marketing mail goes without a link to unsubscribe")
+    return UnsubscribeLinks(settings.public_base_url, settings.bucket_secret)
 
 
 def _send_checks(database: CosmosDatabase, leases: CosmosLeases, prices: PriceBook, settings: Settings) -> SendChecks:

@@ -56,7 +56,10 @@ class HttpClient(Protocol):
 
 @quick_dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One attempt as a provider sees it. After ``expires_at`` nobody wants to read it any more."""
+    """One attempt as a provider sees it. After ``expires_at`` nobody wants to read it any more.
+
+    ``unsubscribe_url`` takes one POST to end all messages of the category (RFC 8058); None where there is no such link.
+    """
 
     attempt_id: AttemptId
     channel: str
@@ -65,6 +68,7 @@ class OutboundMessage:
     category: str
     lane: Lane = Lane.NORMAL
     expires_at: datetime | None = None
+    unsubscribe_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from shared.domain.lane_pressure import LagLimits
 from shared.domain.notification import Lane
 from shared.pipeline.admission import Thresholds
 from shared.pipeline.services import Patience
+from shared.providers.provider_settings import base_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Settings:
     price_file: Path
     sms_per_country_per_minute: int | None
     gateway: GatewayProof
+    public_base_url: str | None
     bucket_secret: bytes = field(repr=False)
     callback_secrets_key: str = field(repr=False)
     raw: Mapping[str, str] = field(repr=False)
@@ -75,12 +77,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         admission=_thresholds(environment),
         brakes=_brakes(environment),
         sms_per_country_per_minute=_count(environment, "SMS_PER_COUNTRY_PER_MINUTE", 0) or None,
+        public_base_url=_public_base_url(environment),
         price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
         gateway=GatewayProof.of(environment.get("GATEWAY_PROOF", "")),
         bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
         callback_secrets_key=_required(environment, "CALLBACK_SECRETS_KEY"),
         raw=environment,
     )
+
+
+def _public_base_url(environment: Mapping[str, str]) -> str | None:
+    value = environment.get("PUBLIC_BASE_URL", "").strip()
+    return base_url("PUBLIC_BASE_URL", value) if value else None
 
 
 def _thresholds(environment: Mapping[str, str]) -> Thresholds:

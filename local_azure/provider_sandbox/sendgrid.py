@@ -135,16 +135,17 @@ class SendGrid:
 
 def _call(mail: dict[str, Any], body: bytes) -> Call:
     common_args: dict[str, str] = mail.get("custom_args") or {}
+    headers: dict[str, str] = mail.get("headers") or {}
     content = {
         "subject": mail.get("subject", ""),
         "from": mail["from"],
         "reply_to": mail.get("reply_to"),
         "templateId": mail.get("template_id"),
-        "headers": mail.get("headers") or {},
+        "headers": headers,
         **{_CONTENT_NAMES.get(block["type"], block["type"]): block["value"] for block in mail.get("content") or ()},
     }
     people = mail["personalizations"]
-    parts = [part for place, person in enumerate(people) for part in _parts(place, person, common_args)]
+    parts = [part for place, person in enumerate(people) for part in _parts(place, person, common_args, headers)]
     for number, part in enumerate(parts):
         part.extra["number"] = number
     extra = {"categories": mail.get("categories") or []}
@@ -154,10 +155,14 @@ def _call(mail: dict[str, Any], body: bytes) -> Call:
 _CONTENT_NAMES = {"text/plain": "text", "text/html": "html"}
 
 
-def _parts(place: int, person: dict[str, Any], common_args: dict[str, str]) -> list[Part]:
+def _parts(
+    place: int, person: dict[str, Any], common_args: dict[str, str], common_headers: dict[str, str]
+) -> list[Part]:
     arguments = common_args | (person.get("custom_args") or {})
     merge = dict(person.get("substitutions") or {})
-    own_content = {"subject": person["subject"]} if person.get("subject") else {}
+    own_content: dict[str, Any] = {"subject": person["subject"]} if person.get("subject") else {}
+    if person.get("headers"):
+        own_content["headers"] = common_headers | person["headers"]
     if person.get("dynamic_template_data"):
         own_content["templateData"] = person["dynamic_template_data"]
     # Every address of a personalization gets the message and its own events.

@@ -122,6 +122,7 @@ def _address_errors(address: Any, field: str, seen: set[str], kind: str, block: 
 
 def _personal_data_errors(mail: dict[str, Any], person: dict[str, Any], where: str) -> Iterator[Error]:
     yield from _custom_args_errors(person.get("custom_args"), f"{where}.custom_args")
+    yield from _header_errors(person.get("headers") or {}, f"{where}.headers")
     substitutions = person.get("substitutions")
     if substitutions is None:
         return
@@ -169,13 +170,16 @@ def _envelope_errors(mail: dict[str, Any], people: list[Any]) -> Iterator[Error]
         yield error("The categories must be an array of strings.", "categories")
     elif len(categories) > MAX_CATEGORIES:
         yield error("A maximum of 10 categories can be assigned to an email.", "categories")
-    headers = mail.get("headers") or {}
+    yield from _header_errors(mail.get("headers") or {}, "headers")
+
+
+def _header_errors(headers: Any, field: str) -> Iterator[Error]:
     if not _is_text_map(headers):
-        yield error("The headers must be an object of strings.", "headers")
+        yield error("The headers must be an object of strings.", field)
         return
     for name in headers:
         if name.lower() in _RESERVED_HEADERS:
-            yield error(f"The header {name} is reserved and cannot be used.", f"headers.{name}")
+            yield error(f"The header {name} is reserved and cannot be used.", f"{field}.{name}")
 
 
 def _content_errors(mail: dict[str, Any]) -> Iterator[Error]:

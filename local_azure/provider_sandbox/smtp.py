@@ -19,7 +19,16 @@ from local_azure.provider_sandbox.outcomes import Outcome
 from local_azure.provider_sandbox.provider_calls import Call, Part, ProviderCalls, ReceiptDraft
 from local_azure.provider_sandbox.settings import Settings
 
-_SHOWN_HEADERS = ("From", "To", "Date", "Message-ID", "X-CNS-Attempt-Id", "Auto-Submitted")
+_SHOWN_HEADERS = (
+    "From",
+    "To",
+    "Date",
+    "Message-ID",
+    "X-CNS-Attempt-Id",
+    "Auto-Submitted",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+)
 _REFUSALS = {
     400: b"550 5.1.1 no such mailbox\r\n",
     401: b"535 5.7.8 the credentials are invalid\r\n",

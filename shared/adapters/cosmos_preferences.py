@@ -94,10 +94,11 @@ class CosmosPreferences:
             await self._create(document)
             await self._patch(_ADDRESSES, partition, operation)
 
-    async def lift(self, tenant: TenantId, mark: AddressMark) -> None:
+    async def lift(self, tenant: TenantId, mark: AddressMark, reason: str, until: datetime) -> bool:
         operation = {"op": "remove", "path": f"/members/{mark.digest}"}
-        condition = f"from c where is_defined(c.members['{mark.digest}'])"
-        await self._patch(_ADDRESSES, _shard(tenant, mark.shard), operation, condition)
+        member = f"c.members['{mark.digest}']"
+        condition = f"from c where {member}.reason = '{reason}' and {member}.at <= '{stamp(until)}'"
+        return await self._patch(_ADDRESSES, _shard(tenant, mark.shard), operation, condition)
 
     async def kept(self, tenant: TenantId) -> Kept:
         document = await self._read(_KEPT, f"{tenant}:!kept") or {}

@@ -32,7 +32,8 @@ class JinjaRenderer:
         self._html = ImmutableSandboxedEnvironment(autoescape=True, **options)
         self._text = ImmutableSandboxedEnvironment(autoescape=False, **options)
         # Copied for every part otherwise, which takes longer than rendering most of them.
-        self._globals = dict(self._text.globals)
+        # A template may ask for the link whether or not there is one.
+        self._globals = {**self._text.globals, "unsubscribe_url": ""}
         self._compiled: dict[tuple[str, str, str, str], Template] = {}
 
     def render(

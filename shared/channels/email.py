@@ -84,4 +84,5 @@ EMAIL = Channel(
     compose=_compose,
     restore_content=EmailContent.restored,
     refuses=_refuses,
+    brings_unsubscribe_link=True,
 )

@@ -11,6 +11,7 @@ from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
 from shared.contracts.operation import ETAG, Answer, Operation, Parameter, Schema
 from shared.contracts.preference_operations import PREFERENCE_OPERATIONS
 from shared.contracts.quarantine_operations import QUARANTINE_OPERATIONS
+from shared.contracts.unsubscribe_operations import UNSUBSCRIBE_OPERATIONS
 
 _TRACKING_ID = Parameter("trackingId", "path", "The tracking id of the answer to the submission (a ULID).")
 _ENDPOINT_ID = Parameter("id", "path", "The endpoint's id, as it was answered when it was registered.")
@@ -186,6 +187,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *AUDIT_OPERATIONS,
     *QUARANTINE_OPERATIONS,
     *PREFERENCE_OPERATIONS,
+    *UNSUBSCRIBE_OPERATIONS,
     Operation(
         "live",
         "GET",

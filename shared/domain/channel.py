@@ -52,6 +52,7 @@ class Channel:
         compose: the content out of rendered parts, the template's id and the notification's data.
         restore_content: the content out of what its ``stored`` gave.
         refuses: why a content can't go out on this channel; None when it can.
+        brings_unsubscribe_link: messages that one may unsubscribe from carry a link for it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Channel:
     compose: Callable[[Mapping[str, str], str, Mapping[str, JsonValue]], Content]
     restore_content: Callable[[Mapping[str, Any]], Content]
     refuses: Callable[[Content], str | None] = lambda _: None
+    brings_unsubscribe_link: bool = False
 
     @property
     def pointer(self) -> str:

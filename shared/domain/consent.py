@@ -16,6 +16,7 @@ from shared.domain.quiet_hours import next_allowed
 from shared.domain.suppression import Suppression
 
 MANDATORY = frozenset({Category.SECURITY, Category.LEGAL})
+UNSUBSCRIBABLE = frozenset({Category.MARKETING})  # what one may end by a link, apart from the rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,18 @@ class AddressMark:
     digest: str
 
 
-def mark_of(secret: bytes, tenant: str, channel: str, address: Address) -> AddressMark | None:
-    """The mark of an address; None for kinds that are never suppressed: device tokens and URLs are no persons."""
+def mark_of(
+    secret: bytes, tenant: str, channel: str, address: Address, category: str | None = None
+) -> AddressMark | None:
+    """The mark of an address; None for kinds that are never suppressed: device tokens and URLs are no persons.
+
+    With a ``category`` it stands for that category's messages to the address, else for all of the channel's.
+    """
     text = _normalised(address)
     if text is None:
         return None
-    digest = hmac.digest(secret, f"{tenant}\n{channel}\n{text}".encode(), hashlib.sha256)
+    scope = f"{channel}/{category}" if category else channel
+    digest = hmac.digest(secret, f"{tenant}\n{scope}\n{text}".encode(), hashlib.sha256)
     return AddressMark(digest[0], digest[1 : 1 + _KEPT_BYTES].hex())
 
 

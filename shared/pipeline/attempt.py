@@ -235,8 +235,9 @@ async def _prepare(assignment: Assignment, services: Services) -> OutboundMessag
     attempt = delivery.attempts[-1]
     if notification.expires_at and services.clock.now() >= notification.expires_at:
         return Verdict(DeliveryStatus.EXPIRED, attempt)
+    unsubscribe_url = services.links.url_for(notification, delivery)
     try:
-        content = await _content(notification, delivery, services)
+        content = await _content(notification, delivery, unsubscribe_url, services)
     except ProviderError as error:
         return verdict.failed(_situation(assignment, services.clock.now(), services), error)
     except Exception:
@@ -251,6 +252,7 @@ async def _prepare(assignment: Assignment, services: Services) -> OutboundMessag
         category=notification.category.value,
         lane=notification.lane,
         expires_at=notification.expires_at,
+        unsubscribe_url=unsubscribe_url,
     )
 
 
@@ -269,7 +271,9 @@ def _situation(assignment: Assignment, now: datetime, services: Services) -> Sit
     )
 
 
-async def _content(notification: Notification, delivery: Delivery, services: Services) -> Content:
+async def _content(
+    notification: Notification, delivery: Delivery, unsubscribe_url: str | None, services: Services
+) -> Content:
     """What is to be said. Raises Rejected when template and data don't fit, Transient when the template is away."""
     if delivery.content is not None:
         return delivery.content
@@ -278,8 +282,9 @@ async def _content(notification: Notification, delivery: Delivery, services: Ser
     if ref is None or template is None:
         raise Transient("template_not_found")
     channel = CHANNELS[delivery.channel]
+    data = {"unsubscribe_url": unsubscribe_url, **notification.data} if unsubscribe_url else notification.data
     try:
-        parts = services.renderer.render(template, ref.locale, channel.parts, notification.data)
+        parts = services.renderer.render(template, ref.locale, channel.parts, data)
     except TemplateUnusable as error:
         raise Rejected("template_unusable") from error
     content = channel.compose(parts, ref.id, notification.data)

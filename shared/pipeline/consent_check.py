@@ -5,15 +5,16 @@ the decision stands when nothing about customer or address has changed since (co
 store); otherwise it is made anew. An opt-out stops what is queued, what is being retried, and what was put off.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.consent import Permission, permission
+from shared.domain.consent import UNSUBSCRIBABLE, Permission, permission
 from shared.domain.errors import PutOff, StoreUnavailable, Withheld
 from shared.domain.notification import Delivery, HistoryEntry, Notification
 from shared.domain.preferences import Preferences
 from shared.domain.status import DeliveryStatus
-from shared.domain.suppressed_address import mark_of
+from shared.domain.suppressed_address import AddressMark, mark_of
 from shared.domain.suppression import PUT_OFF
 from shared.pipeline.services import Services
 
@@ -65,9 +66,20 @@ async def _permission(
     at: datetime,
     services: Services,
 ) -> Permission:
-    mark = mark_of(services.bucket_secret, notification.tenant_id, delivery.channel, delivery.address)
-    reason = await services.consents.suppressed_for(notification.tenant_id, mark)
+    reason = None
+    for mark in _marks(notification, delivery, services):
+        reason = reason or await services.consents.suppressed_for(notification.tenant_id, mark)
     return permission(notification.category, delivery.channel, customer, at, address_suppressed=reason)
+
+
+def _marks(notification: Notification, delivery: Delivery, services: Services) -> Sequence[AddressMark]:
+    """What the address may be suppressed as: for all of the channel, and for the category where one may unsubscribe."""
+    scopes = (None, notification.category.value) if notification.category in UNSUBSCRIBABLE else (None,)
+    marks = (
+        mark_of(services.bucket_secret, notification.tenant_id, delivery.channel, delivery.address, scope)
+        for scope in scopes
+    )
+    return [mark for mark in marks if mark]
 
 
 async def check_before_send(notification: Notification, channel: str, services: Services) -> None:
@@ -95,10 +107,10 @@ async def _permission_now(notification: Notification, delivery: Delivery, servic
     kept = await consents.keeps(tenant)
     if not kept.profiles and not kept.suppressions:
         return None
-    mark = mark_of(services.bucket_secret, tenant, delivery.channel, delivery.address)
+    marks = _marks(notification, delivery, services)
     made_at = notification.created_at
     if now - made_at < _QUIET_HOURS_STAND_FOR and await consents.stands(
-        tenant, notification.customer_id, mark, made_at.timestamp()
+        tenant, notification.customer_id, marks, made_at.timestamp()
     ):
         return None
     customer = await consents.profile(tenant, notification.customer_id)

@@ -13,7 +13,7 @@ from its last check until its request has left. While the log can't be read, not
 import asyncio
 import hashlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -204,7 +204,7 @@ class Consents:
         return dict(await self._store.suppressed(tenant, shard))
 
     async def stands(
-        self, tenant: TenantId, customer_id: str | None, mark: AddressMark | None, decided_at: float
+        self, tenant: TenantId, customer_id: str | None, marks: Sequence[AddressMark], decided_at: float
     ) -> bool:
         """Whether a decision made at ``decided_at`` (Unix time) still holds for certain: nothing has changed since.
 
@@ -213,7 +213,7 @@ class Consents:
         await self._log.follow()
         subjects = [_KEPT_SUBJECT]
         subjects += [subject_of(customer_id)] if customer_id else []
-        subjects += [_shard_subject(mark)] if mark else []
+        subjects += map(_shard_subject, marks)
         return all(self._log.unchanged_since((tenant, subject), decided_at) for subject in subjects)
 
     async def changed(self, tenant: TenantId, customer_id: str | None = None, mark: AddressMark | None = None) -> None:

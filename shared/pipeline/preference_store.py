@@ -30,8 +30,8 @@ class PreferenceStore(Protocol):
         """The address is suppressed."""
         ...
 
-    async def lift(self, tenant: TenantId, mark: AddressMark) -> None:
-        """The address is not suppressed any more."""
+    async def lift(self, tenant: TenantId, mark: AddressMark, reason: str, until: datetime) -> bool:
+        """Whether the address was suppressed for ``reason``, ``until`` then at the latest, and is no more."""
         ...
 
     async def kept(self, tenant: TenantId) -> Kept:

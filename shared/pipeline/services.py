@@ -24,6 +24,7 @@ from shared.pipeline.recorded import Recorded
 from shared.pipeline.releases import Releases
 from shared.pipeline.replay_store import ReplayStore
 from shared.pipeline.send_checks import SendChecks
+from shared.pipeline.unsubscribe_links import UnsubscribeLinks
 from shared.ports import (
     CallbackEndpointStore,
     Clock,
@@ -93,6 +94,7 @@ class Services:
     limits: CallLimits
     checks: SendChecks
     bucket_secret: bytes = field(repr=False)
+    links: UnsubscribeLinks = field(default_factory=UnsubscribeLinks)
     prices: PriceBook = field(default_factory=PriceBook)
     gateway: GatewayProof = field(default_factory=GatewayProof)
     patience: Patience = field(default_factory=Patience)

@@ -35,6 +35,7 @@ from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, Rece
 from shared.providers.communication_services import Resource, resource_of
 from shared.providers.event_grid import GridEvent, events_of, handshake_answer, receipt_keys, verify_key
 from shared.providers.internet_message import attempt_of, message_id
+from shared.providers.list_unsubscribe import unsubscribe_headers
 from shared.providers.provider_answer import (
     Failure,
     error_of,
@@ -179,6 +180,7 @@ class AcsEmail:
             "headers": {
                 "Message-ID": message_id(message.attempt_id, self._domain),
                 "X-CNS-Attempt-Id": message.attempt_id,
+                **unsubscribe_headers(message.unsubscribe_url),
             },
         }
 

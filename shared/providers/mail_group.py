@@ -27,6 +27,7 @@ class PersonalPart:
     attempt_id: str
     subject: str
     values: bytes
+    unsubscribe_url: str | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -124,7 +125,13 @@ def describe_group(messages: Sequence[OutboundMessage]) -> MailGroup:
         text=common.texts[0],
         html=common.texts[1],
         parts=[
-            PersonalPart(_mailbox(message), message.attempt_id, "" if same_subject else subject, _json(values))
+            PersonalPart(
+                _mailbox(message),
+                message.attempt_id,
+                "" if same_subject else subject,
+                _json(values),
+                message.unsubscribe_url,
+            )
             for message, subject, values in zip(messages, subjects, common.values, strict=True)
         ],
     )

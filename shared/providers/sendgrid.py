@@ -42,6 +42,7 @@ from shared.domain.errors import (
 from shared.domain.identifiers import AttemptRef
 from shared.domain.receipt import Receipt, ReceiptKind
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
+from shared.providers.list_unsubscribe import unsubscribe_headers
 from shared.providers.mail_group import MailGroup, PersonalPart, describe_group, divide_mails
 from shared.providers.provider_answer import Failure, bounded, failure_of, is_success, json_object, utc_now
 from shared.providers.provider_settings import base_url, own_settings
@@ -188,6 +189,7 @@ class SendGrid:
             "subject": " ".join(content.subject.splitlines()),
             "content": _content(content.text, content.html),
             "custom_args": {"attempt_id": message.attempt_id},
+            **_headers(message.unsubscribe_url),
         }
 
     def _group_mail(self, group: MailGroup) -> Mapping[str, object]:
@@ -287,12 +289,17 @@ def _content(text: str | None, html: str | None) -> Sequence[Mapping[str, str]]:
     return [{"type": kind, "value": value} for kind, value in (("text/plain", text), ("text/html", html)) if value]
 
 
+def _headers(unsubscribe_url: str | None) -> Mapping[str, object]:
+    return {"headers": unsubscribe_headers(unsubscribe_url)} if unsubscribe_url else {}
+
+
 def _personalization(part: PersonalPart, *, has_subject: bool) -> Mapping[str, object]:
     person: dict[str, object] = {"to": [{"email": part.mailbox}], "custom_args": {"attempt_id": part.attempt_id}}
     if has_subject:
         person["subject"] = part.subject
     if part.values:
         person["substitutions"] = orjson.Fragment(part.values)
+    person.update(_headers(part.unsubscribe_url))
     return person
 
 

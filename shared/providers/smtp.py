@@ -31,6 +31,7 @@ from shared.domain.content import EmailContent
 from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Transient
 from shared.ports import Accepted, HttpClient, OutboundMessage
 from shared.providers.internet_message import message_id
+from shared.providers.list_unsubscribe import unsubscribe_headers
 from shared.providers.provider_answer import Failure, error_of, utc_now
 from shared.providers.provider_settings import own_settings
 from shared.providers.smtp_connections import (
@@ -209,6 +210,7 @@ class Smtp:
             "Message-ID": name,
             "X-CNS-Attempt-Id": message.attempt_id,
             "Auto-Submitted": "auto-generated",  # keeps out-of-office answers away
+            **unsubscribe_headers(message.unsubscribe_url),
         }
         if not all(_ONE_LINE.fullmatch(value) for value in headers.values()):
             raise Rejected("invalid_content")

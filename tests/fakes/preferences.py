@@ -20,7 +20,7 @@ class InMemoryPreferences:
         self.away = False
         self.calls: Counter[str] = Counter()
         self.profiles: dict[tuple[str, str], PreferencesVersion] = {}
-        self.suppressions: dict[tuple[str, int], dict[str, str]] = {}
+        self.suppressions: dict[tuple[str, int], dict[str, tuple[str, datetime]]] = {}
         self.log: list[Change] = []
         self.start = start
         self.latency = latency
@@ -58,7 +58,7 @@ class InMemoryPreferences:
 
     async def suppressed(self, tenant: TenantId, shard: int) -> Mapping[str, str]:
         await self._travel("suppressed")
-        found = dict(self.suppressions.get((tenant, shard), {}))
+        found = {digest: reason for digest, (reason, _) in self.suppressions.get((tenant, shard), {}).items()}
         await self._half_way()
         return found
 
@@ -66,13 +66,18 @@ class InMemoryPreferences:
         await self._travel("suppress")
         if not any(owner == tenant for owner, _ in self.suppressions):
             self._say(tenant, "kept")
-        self.suppressions.setdefault((tenant, mark.shard), {})[mark.digest] = reason
+        self.suppressions.setdefault((tenant, mark.shard), {})[mark.digest] = (reason, at)
         await self._half_way()
 
-    async def lift(self, tenant: TenantId, mark: AddressMark) -> None:
+    async def lift(self, tenant: TenantId, mark: AddressMark, reason: str, until: datetime) -> bool:
         await self._travel("lift")
-        self.suppressions.get((tenant, mark.shard), {}).pop(mark.digest, None)
+        members = self.suppressions.get((tenant, mark.shard), {})
+        known, at = members.get(mark.digest, ("", until))
+        lifted = known == reason and at <= until
+        if lifted:
+            del members[mark.digest]
         await self._half_way()
+        return lifted
 
     async def kept(self, tenant: TenantId) -> Kept:
         await self._travel("kept")

@@ -37,6 +37,7 @@ from shared.pipeline.sms_guard import SmsGuard
 from shared.pipeline.sms_records import SmsRecords
 from shared.pipeline.spending import Spending
 from shared.pipeline.submit import SubmitRequest, Submitted, submit
+from shared.pipeline.unsubscribe_links import UnsubscribeLinks
 from shared.ports import Caller
 from tests.fakes.callback_consumer import FakeCallbackClient, InMemoryEndpointStore
 from tests.fakes.clock import FakeClock
@@ -135,6 +136,7 @@ class World:
             checks=self._checks(leases),
             prices=self.prices,
             bucket_secret=b"bucket secret",
+            links=UnsubscribeLinks("https://notify.example", b"bucket secret"),
             patience=self.patience,
         )
 

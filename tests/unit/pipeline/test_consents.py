@@ -137,7 +137,7 @@ def test_a_suppressed_address_is_known_to_all_and_lifted_for_all():
         await store.suppress(SHOP, MARK, "bounced", MONDAY)
         await one.changed(SHOP, mark=MARK)
         assert await other.suppressed_for(SHOP, MARK) == "bounced"
-        await store.lift(SHOP, MARK)
+        await store.lift(SHOP, MARK, "bounced", MONDAY)
         await one.changed(SHOP, mark=MARK)
         assert await other.suppressed_for(SHOP, MARK) is None
 
@@ -180,13 +180,13 @@ def test_a_young_decision_stands_without_a_look_until_something_changes():
         await asyncio.sleep(30)
         decided = 1e9 + asyncio.get_running_loop().time()
         await asyncio.sleep(20)
-        assert await consents.stands(SHOP, "ada", MARK, decided)
+        assert await consents.stands(SHOP, "ada", [MARK], decided)
         await store.tell(SHOP, ["c-somebody else"])
         await asyncio.sleep(1)
-        assert await consents.stands(SHOP, "ada", MARK, decided)
+        assert await consents.stands(SHOP, "ada", [MARK], decided)
         await consents.changed(SHOP, "ada")
-        assert not await consents.stands(SHOP, "ada", MARK, decided)
-        assert await consents.stands(SHOP, "bob", MARK, decided)
+        assert not await consents.stands(SHOP, "ada", [MARK], decided)
+        assert await consents.stands(SHOP, "bob", [MARK], decided)
 
     run_virtually(story())
 
@@ -197,7 +197,7 @@ def test_a_decision_older_than_the_known_log_does_not_stand():
     async def story() -> None:
         consents = Consents(InMemoryPreferences(start=1e9))
         long_ago = 1e9 - timedelta(minutes=20).total_seconds()
-        assert not await consents.stands(SHOP, "ada", None, long_ago)
+        assert not await consents.stands(SHOP, "ada", [], long_ago)
 
     run_virtually(story())
 

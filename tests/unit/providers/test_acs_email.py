@@ -51,6 +51,16 @@ async def test_posts_a_signed_message_under_an_operation_of_its_own():
     }
 
 
+async def test_a_link_to_unsubscribe_goes_as_headers():
+    acs, client = provider()
+
+    await acs.send(replace(message(), unsubscribe_url="https://x.example/u/1"))
+
+    headers = orjson.loads(client.posted[0].body)["headers"]
+    assert headers["List-Unsubscribe"] == "<https://x.example/u/1>"
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
 async def test_leaves_out_the_part_that_is_not_there():
     acs, client = provider()
 

@@ -66,6 +66,22 @@ async def test_posts_what_the_vendors_own_builder_would():
     assert mail == {**built, "custom_args": {"attempt_id": ATTEMPT}}
 
 
+ONE_CLICK = "List-Unsubscribe=One-Click"
+
+
+async def test_a_link_to_unsubscribe_goes_as_headers_and_each_recipient_of_a_group_has_an_own_one():
+    linked = [replace(each, unsubscribe_url=f"https://x.example/u/{each.attempt_id}") for each in GROUP]
+    alone = RecordingClient(answer(202, x_message_id="m1"))
+    await provider(alone).send(linked[0])
+    _, together = await sent_together(linked)
+
+    expected = [
+        {"List-Unsubscribe": f"<{each.unsubscribe_url}>", "List-Unsubscribe-Post": ONE_CLICK} for each in linked
+    ]
+    assert json.loads(alone.posted[0].body)["headers"] == expected[0]
+    assert [person["headers"] for person in together["personalizations"]] == expected
+
+
 async def test_posts_to_mail_send_with_the_key():
     posted, _ = await sent()
 

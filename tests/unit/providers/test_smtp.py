@@ -67,6 +67,15 @@ async def test_a_message_names_its_attempt_and_both_its_people():
     assert timeout == timedelta(seconds=20)
 
 
+async def test_a_link_to_unsubscribe_goes_as_headers_in_one_line():
+    url = "https://x.example/api/v1/unsubscribe/" + "a" * 200
+    _, _, raw, _ = await sent(replace(message(), unsubscribe_url=url))
+
+    mail = email.message_from_bytes(raw, policy=default)
+    assert mail["List-Unsubscribe"] == f"<{url}>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
 async def test_text_and_html_are_alternatives_the_richer_one_last():
     _, _, raw, _ = await sent(message())
 
