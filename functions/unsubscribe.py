@@ -30,4 +30,4 @@ async def follow_unsubscribe_link(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _languages(req: func.HttpRequest) -> str:
-    return req.headers.get("accept-language", "")
+    return str(req.headers.get("accept-language", ""))
