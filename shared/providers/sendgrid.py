@@ -189,7 +189,7 @@ class SendGrid:
             "subject": " ".join(content.subject.splitlines()),
             "content": _content(content.text, content.html),
             "custom_args": {"attempt_id": message.attempt_id},
-            **_headers(message.unsubscribe_url),
+            **({"headers": unsubscribe_headers(message.unsubscribe_url)} if message.unsubscribe_url else {}),
         }
 
     def _group_mail(self, group: MailGroup) -> Mapping[str, object]:
@@ -289,17 +289,13 @@ def _content(text: str | None, html: str | None) -> Sequence[Mapping[str, str]]:
     return [{"type": kind, "value": value} for kind, value in (("text/plain", text), ("text/html", html)) if value]
 
 
-def _headers(unsubscribe_url: str | None) -> Mapping[str, object]:
-    return {"headers": unsubscribe_headers(unsubscribe_url)} if unsubscribe_url else {}
-
-
 def _personalization(part: PersonalPart, *, has_subject: bool) -> Mapping[str, object]:
     person: dict[str, object] = {"to": [{"email": part.mailbox}], "custom_args": {"attempt_id": part.attempt_id}}
     if has_subject:
         person["subject"] = part.subject
     if part.values:
         person["substitutions"] = orjson.Fragment(part.values)
-    person.update(_headers(part.unsubscribe_url))
+    person |= {"headers": unsubscribe_headers(part.unsubscribe_url)} if part.unsubscribe_url else {}
     return person
 
 
