@@ -291,10 +291,8 @@ def _content(text: str | None, html: str | None) -> Sequence[Mapping[str, str]]:
 
 def _personalization(part: PersonalPart, *, has_subject: bool) -> Mapping[str, object]:
     person: dict[str, object] = {"to": [{"email": part.mailbox}], "custom_args": {"attempt_id": part.attempt_id}}
-    if has_subject:
-        person["subject"] = part.subject
-    if part.values:
-        person["substitutions"] = orjson.Fragment(part.values)
+    person |= {"subject": part.subject} if has_subject else {}
+    person |= {"substitutions": orjson.Fragment(part.values)} if part.values else {}
     person |= {"headers": unsubscribe_headers(part.unsubscribe_url)} if part.unsubscribe_url else {}
     return person
 
