@@ -20,6 +20,7 @@ from functions import (
     replays,
     submit,
     tenant_policies,
+    timeline,
     track,
     unknown_route,
     unsubscribe,
@@ -35,6 +36,7 @@ app.register_functions(track.blueprint)
 app.register_functions(changes.blueprint)
 app.register_functions(callbacks.blueprint)
 app.register_functions(notifications.blueprint)
+app.register_functions(timeline.blueprint)
 app.register_functions(preferences.blueprint)
 app.register_functions(unsubscribe.blueprint)
 app.register_functions(callback_endpoints.blueprint)

@@ -28,6 +28,7 @@ from shared.adapters.cosmos_quarantines import CosmosQuarantines
 from shared.adapters.cosmos_replay import CosmosReplays
 from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.cosmos_tenant_policies import CosmosTenantPolicies
+from shared.adapters.cosmos_timeline import CosmosTimeline
 from shared.adapters.entra_tokens import EntraTokens
 from shared.adapters.guarded_destinations import GuardedClient, check_url
 from shared.adapters.http_client import AiohttpClient
@@ -111,6 +112,7 @@ def build_services(settings: Settings) -> Services:
         clock=clock,
         notifications=CosmosNotificationStore(database, clock),
         callback_endpoints=CosmosCallbackEndpointStore(database, SecretBox(settings.callback_secrets_key)),
+        timeline=CosmosTimeline(database),
         policies=CosmosTenantPolicies(database),
         owners=CosmosOwners(database),
         audit=CosmosAuditLog(database),

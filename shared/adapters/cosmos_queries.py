@@ -4,7 +4,8 @@
 |---|---|---|---|---|
 | OVERDUE | notification-tracking | all partitions | by the sweeper's timer | 3 a physical partition + 1 a hit |
 | OWNERS | notification-tracking | all partitions | receipts that name no tenant | 3 a physical partition + 1 a hit |
-| BY_IDS | notification-tracking | one partition | when a claim is refused | 3 + 1 a document |
+| BY_IDS | notification-tracking | one partition | when a claim is refused, when somebody lists | 3 + 1 a document |
+| BY_IDS | customer-timeline | one partition | when the change feed shows again what is in the index | 3 + 1 a page |
 | STORE_TIME | rate-limits | one partition | every 30 s a process with a limited provider | 3 |
 | STORE_TIME | customer-preferences | one partition | once a process | 3 |
 | CHANGES_SINCE | customer-preferences | one partition | twice a second a process, while it works | 3 + 1 a change |
@@ -15,6 +16,7 @@
 | RUNNING_REPLAYS | dead-letters | one partition | once a minute, by a timer | 3 |
 | ACTIVE_QUARANTINES | rate-limits | one partition | every two seconds a process, while it delivers | 3 |
 | QUARANTINES | rate-limits | one partition | when an operator lists | 3 |
+| timeline_pages | customer-timeline | one partition | when somebody lists, for each day | 3 + 1 a page of the index |
 | AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
 
@@ -56,6 +58,15 @@ def count_dead_letters(wanted: Iterable[str]) -> str:
 
 def _conditions(wanted: Iterable[str]) -> str:
     return "".join(f" AND {_DEAD_LETTER_CONDITIONS[name]}" for name in wanted)
+
+
+def timeline_pages(terms: int) -> str:
+    """The first ``@limit`` pages of the index, from ``@newest`` back to ``@oldest``, with ``@term0`` and its like."""
+    conditions = "".join(f" AND ARRAY_CONTAINS(c.terms, @term{number})" for number in range(terms))
+    return (
+        "SELECT TOP @limit * FROM c WHERE c.type = 'page' AND c.window >= @oldest AND c.window <= @newest"  # noqa: S608 - no input
+        f"{conditions} ORDER BY c.window DESC"
+    )
 
 
 NEWEST_REPLAYS = "SELECT TOP @limit * FROM c WHERE c.type = 'replay' ORDER BY c.orderedAt DESC"

@@ -11,6 +11,7 @@ from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
 from shared.contracts.operation import ETAG, Answer, Operation, Parameter, Schema
 from shared.contracts.preference_operations import PREFERENCE_OPERATIONS
 from shared.contracts.quarantine_operations import QUARANTINE_OPERATIONS
+from shared.contracts.timeline_operations import TIMELINE_OPERATIONS
 from shared.contracts.unsubscribe_operations import UNSUBSCRIBE_OPERATIONS
 
 _TRACKING_ID = Parameter("trackingId", "path", "The tracking id of the answer to the submission (a ULID).")
@@ -73,6 +74,7 @@ OPERATIONS: tuple[Operation, ...] = (
         http_api.SubmitBatch,
         (_IDEMPOTENCY_KEY, _TRACEPARENT),
     ),
+    *TIMELINE_OPERATIONS,
     Operation(
         "read_notification",
         "GET",

@@ -24,6 +24,7 @@ from shared.pipeline.recorded import Recorded
 from shared.pipeline.releases import Releases
 from shared.pipeline.replay_store import ReplayStore
 from shared.pipeline.send_checks import SendChecks
+from shared.pipeline.timeline_store import TimelineStore
 from shared.pipeline.unsubscribe_links import UnsubscribeLinks
 from shared.ports import (
     CallbackEndpointStore,
@@ -74,6 +75,7 @@ class Services:
     clock: Clock
     notifications: NotificationStore
     callback_endpoints: CallbackEndpointStore
+    timeline: TimelineStore
     policies: TenantPolicies
     owners: Owners
     audit: AuditLog
@@ -106,3 +108,4 @@ class Services:
     busy_endpoints: Counter[str] = field(default_factory=Counter)
     recently_fired: Recently = field(default_factory=Recently)
     recorded: Recorded = field(default_factory=Recorded)
+    recently_indexed: Recently = field(default_factory=Recently)

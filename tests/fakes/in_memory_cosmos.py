@@ -133,6 +133,8 @@ class InMemoryContainer:
         if query in {cosmos_queries.QUARANTINES, cosmos_queries.ACTIVE_QUARANTINES}:
             states = {"active", "released"} if query == cosmos_queries.QUARANTINES else {"active"}
             return [document for document in scope if document.get("state") in states]
+        if query.startswith("SELECT TOP @limit * FROM c WHERE c.type = 'page'"):
+            return _index_pages(scope, values)
         if query == cosmos_queries.BY_IDS:
             return [document for document in scope if document["id"] in values["@ids"]]
         if query == cosmos_queries.OWNERS:
@@ -189,6 +191,8 @@ class InMemoryContainer:
                 if kind == "create":
                     assert arguments[0]["partitionKey"] == partition
                     body = self._create(arguments[0])
+                elif kind == "replace":
+                    body = self._replace(*arguments, options[0]["if_match_etag"])
                 else:
                     body = self._patch(arguments[0], partition, arguments[1], options[0]["filter_predicate"])
             except _Refused as refused:
@@ -196,6 +200,14 @@ class InMemoryContainer:
                 raise CosmosBatchOperationError(index, {}, refused.status, kind, []) from refused
             answers.append({"resourceBody": body})
         return answers
+
+
+def _index_pages(scope: Sequence[dict[str, Any]], values: dict[str, Any]) -> list[dict[str, Any]]:
+    terms = {value for name, value in values.items() if name.startswith("@term")}
+    found = [
+        doc for doc in scope if values["@oldest"] <= doc["window"] <= values["@newest"] and terms.issubset(doc["terms"])
+    ]
+    return sorted(found, key=lambda page: page["window"], reverse=True)[: values["@limit"]]
 
 
 def _wakes(document: dict[str, Any], now: str) -> bool:

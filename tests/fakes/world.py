@@ -17,6 +17,7 @@ from shared.adapters.cosmos_owners import CosmosOwners
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
 from shared.adapters.cosmos_replay import CosmosReplays
 from shared.adapters.cosmos_sms_records import CosmosSmsRecords
+from shared.adapters.cosmos_timeline import CosmosTimeline
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.channels import CHANNELS
 from shared.contracts.stored_documents import notification_of
@@ -113,6 +114,7 @@ class World:
             clock=self.clock,
             notifications=CosmosNotificationStore(self.database, self.clock),  # type: ignore[arg-type]
             callback_endpoints=self.endpoints,
+            timeline=CosmosTimeline(self.database),  # type: ignore[arg-type]
             policies=self.policies,
             owners=CosmosOwners(self.database),  # type: ignore[arg-type]
             audit=CosmosAuditLog(self.database),  # type: ignore[arg-type]
