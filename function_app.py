@@ -15,6 +15,7 @@ from functions import (
     operations,
     orchestrations,
     preferences,
+    privacy,
     receipts,
     recover,
     replays,
@@ -39,6 +40,7 @@ app.register_functions(notifications.blueprint)
 app.register_functions(timeline.blueprint)
 app.register_functions(preferences.blueprint)
 app.register_functions(unsubscribe.blueprint)
+app.register_functions(privacy.blueprint)
 app.register_functions(callback_endpoints.blueprint)
 app.register_functions(tenant_policies.blueprint)
 app.register_functions(recover.blueprint)

@@ -33,9 +33,12 @@ from shared.adapters.entra_tokens import EntraTokens
 from shared.adapters.guarded_destinations import GuardedClient, check_url
 from shared.adapters.http_client import AiohttpClient
 from shared.adapters.jinja_renderer import JinjaRenderer
+from shared.adapters.keyring import CosmosKeyring
+from shared.adapters.local_key_file import LocalKeyFile
 from shared.adapters.price_file import read_prices
 from shared.adapters.secret_box import SecretBox
 from shared.adapters.service_bus_publisher import ServiceBusPublisher
+from shared.adapters.vault_key import VaultKey
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.capabilities import capabilities_of
 from shared.domain.prices import PriceBook
@@ -98,7 +101,8 @@ def build_services(settings: Settings) -> Services:
     """Services over the real adapters, as ``settings`` say."""
     clock = SystemClock()
     database = CosmosDatabase(settings.cosmos)
-    preferences = CosmosPreferences(database)
+    keyring = _keyring(database, settings)
+    preferences = CosmosPreferences(database, keyring)
     guarded = GuardedClient(allow_http=settings.allow_http_destinations)
     accounts = CosmosProviderHealth(database)
     by_channel: dict[str, list[Provider]] = defaultdict(list)
@@ -110,7 +114,8 @@ def build_services(settings: Settings) -> Services:
     prices = read_prices(settings.price_file)
     return Services(
         clock=clock,
-        notifications=CosmosNotificationStore(database, clock),
+        notifications=CosmosNotificationStore(database, clock, keyring),
+        data_keys=keyring,
         callback_endpoints=CosmosCallbackEndpointStore(database, SecretBox(settings.callback_secrets_key)),
         timeline=CosmosTimeline(database),
         policies=CosmosTenantPolicies(database),
@@ -148,6 +153,11 @@ def _links(settings: Settings) -> UnsubscribeLinks:
     if settings.public_base_url is None:
         logger.warning("PUBLIC_BASE_URL is not set: marketing mail goes without a link to unsubscribe")
     return UnsubscribeLinks(settings.public_base_url, settings.bucket_secret)
+
+
+def _keyring(database: CosmosDatabase, settings: Settings) -> CosmosKeyring:
+    where = settings.data_keys
+    return CosmosKeyring(database, LocalKeyFile(where.file) if where.file else VaultKey(where.vault_key or ""))
 
 
 def _send_checks(database: CosmosDatabase, leases: CosmosLeases, prices: PriceBook, settings: Settings) -> SendChecks:

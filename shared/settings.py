@@ -25,6 +25,14 @@ from shared.providers.provider_settings import base_url
 
 
 @dataclass(frozen=True, slots=True)
+class DataKeySettings:
+    """Where the key is that data keys are wrapped with: a file, or a key in Key Vault by its URL; one of them."""
+
+    file: Path | None = None
+    vault_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What this process was told."""
 
@@ -39,6 +47,7 @@ class Settings:
     sms_per_country_per_minute: int | None
     gateway: GatewayProof
     public_base_url: str | None
+    data_keys: DataKeySettings
     bucket_secret: bytes = field(repr=False)
     callback_secrets_key: str = field(repr=False)
     raw: Mapping[str, str] = field(repr=False)
@@ -80,6 +89,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         public_base_url=_public_base_url(environment),
         price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
         gateway=GatewayProof.of(environment.get("GATEWAY_PROOF", "")),
+        data_keys=_data_keys(environment),
         bucket_secret=_required(environment, "BUCKET_SECRET").encode(),
         callback_secrets_key=_required(environment, "CALLBACK_SECRETS_KEY"),
         raw=environment,
@@ -89,6 +99,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def _public_base_url(environment: Mapping[str, str]) -> str | None:
     value = environment.get("PUBLIC_BASE_URL", "").strip()
     return base_url("PUBLIC_BASE_URL", value) if value else None
+
+
+def _data_keys(environment: Mapping[str, str]) -> DataKeySettings:
+    provider = _required(environment, "DATA_KEYS_PROVIDER")
+    if provider == "local":
+        return DataKeySettings(file=Path(_required(environment, "DATA_KEYS_FILE")))
+    if provider == "keyvault":
+        return DataKeySettings(vault_key=_required(environment, "DATA_KEYS_VAULT_KEY"))
+    raise ValueError("the setting DATA_KEYS_PROVIDER is neither local nor keyvault")
 
 
 def _thresholds(environment: Mapping[str, str]) -> Thresholds:

@@ -25,6 +25,7 @@ def load_or_make_keys(folder: DataFolder) -> dict[str, str]:
     keys = kept | {name: make() for name, make in _MAKERS.items() if name not in kept}
     keys |= _receipt_key_pair(folder, keys)
     keys |= _service_account(keys)
+    keys |= _data_keys_file(folder)
     if keys != kept:
         write_privately(folder.settings_file, json.dumps(keys, indent=2) + "\n")
     return keys
@@ -48,6 +49,16 @@ def _receipt_key_pair(folder: DataFolder, keys: dict[str, str]) -> dict[str, str
         "SENDGRID_RECEIPT_PRIVATE_KEY_FILE": str(private_file),
         "SENDGRID_RECEIPT_PUBLIC_KEY": base64.b64encode(public_der).decode(),
     }
+
+
+def _data_keys_file(folder: DataFolder) -> dict[str, str]:
+    """The file that stands for the key in Key Vault which wraps the app's data keys; made once, kept for ever."""
+    key_file = folder.path / "keys" / "data_keys.json"
+    if not key_file.exists():
+        key_file.parent.mkdir(mode=0o700, exist_ok=True)
+        keys = {"newest": "k1", "keys": {"k1": _random_base64(32)}}
+        write_privately(key_file, json.dumps(keys, indent=2) + "\n")
+    return {"DATA_KEYS_PROVIDER": "local", "DATA_KEYS_FILE": str(key_file)}
 
 
 def _service_account(keys: dict[str, str]) -> dict[str, str]:

@@ -22,6 +22,8 @@ from shared.adapters.cosmos_client import (
     store_errors,
 )
 from shared.channels import CHANNELS
+from shared.contracts.personal_fields import sealed_by
+from shared.contracts.sealing import Keyring, week_of
 from shared.contracts.stored_documents import (
     Document,
     key_document,
@@ -48,14 +50,15 @@ _PAGE = 100
 class CosmosNotificationStore:
     """NotificationStore over Cosmos DB."""
 
-    def __init__(self, database: CosmosDatabase, clock: Clock) -> None:
+    def __init__(self, database: CosmosDatabase, clock: Clock, keyring: Keyring) -> None:
         self._database = database
         self._clock = clock
+        self._keyring = keyring
 
     async def commit(self, notifications: Sequence[Notification], key: KeyRecord | None = None) -> None:
         partition = notifications[0].partition_key
         documents = [key_document(key)] if key else []
-        documents += [notification_document(notification) for notification in notifications]
+        documents += [await self._sealed(notification) for notification in notifications]
         container = self._database.container(CONTAINER)
         if len(documents) == 1:
             await self._create_if_absent(documents[0])
@@ -70,6 +73,25 @@ class CosmosNotificationStore:
             # Nobody else can have taken a notification's own id: an earlier try of this very commit got through.
             await asyncio.gather(*map(self._create_if_absent, documents))
 
+    async def _sealed(self, notification: Notification) -> Document:
+        """The document, its personal part sealed with the key of the week in which it may first be sent."""
+        tenant, key_id = notification.tenant_id, week_of(notification.starts_at)
+        key = self._keyring.known(tenant, key_id) or await self._keyring.to_seal(tenant, key_id)
+        return notification_document(notification, key)
+
+    async def _opened(self, document: Document) -> Notification:
+        key_id = sealed_by(document)
+        if key_id is None:
+            return notification_of(document)
+        tenant = TenantId(document["tenantId"])
+        key = self._keyring.known(tenant, key_id) or await self._keyring.to_open(tenant, key_id)
+        try:
+            return notification_of(document, key)
+        except ValueError:
+            # Its delivery will fail and be a dead letter; it must not keep those beside it from being read.
+            logger.exception("Personal part not readable", extra={"tracking_id": document["id"]})
+            return notification_of(document)
+
     async def _create_if_absent(self, document: Document) -> None:
         try:
             async with store_errors(CONFLICT):
@@ -81,7 +103,7 @@ class CosmosNotificationStore:
         document = await self._read_document(partition_of(tenant, tracking_id), tracking_id)
         if document is None:
             raise NotFound(tracking_id)
-        return notification_of(document)
+        return await self._opened(document)
 
     async def _read_document(self, partition: str, document_id: str) -> Document | None:
         try:
@@ -128,7 +150,7 @@ class CosmosNotificationStore:
         waiting = list(range(len(wanted)))
         if len(wanted) > 1:
             if (claimed := await patch_together(container, partition, patches)) is not None:
-                return [Claimed(notification_of(document)) for document in claimed]
+                return [Claimed(await self._opened(document)) for document in claimed]
             # A chunk that is delivered again is claimed already, most often as a whole: to look is one call, to be
             # refused one by one would be fifty.
             known = await self._read_many(partition, wanted)
@@ -141,9 +163,9 @@ class CosmosNotificationStore:
         if lost := [wanted[n] for n, got in tried.items() if isinstance(got, PatchRefused)]:
             known |= await self._read_many(partition, lost)
         return [
-            _refused_claim(item, channel, claim_id, known.get(item.tracking_id))
+            await self._refused_claim(item, channel, claim_id, known.get(item.tracking_id))
             if isinstance(got := tried.get(n), PatchRefused | None)
-            else Claimed(notification_of(got))
+            else Claimed(await self._opened(got))
             for n, item in enumerate(wanted)
         ]
 
@@ -156,6 +178,23 @@ class CosmosNotificationStore:
                 max_item_count=_PAGE,
             )
             return {document["id"]: document async for document in pages}
+
+    async def _refused_claim(
+        self, item: ChunkItem, channel: str, claim_id: str, document: Document | None
+    ) -> Claimed | NotClaimed:
+        if document is None:
+            return NotClaimed(item.tracking_id, ClaimRefusal.UNKNOWN)
+        notification = await self._opened(document)
+        delivery = notification.deliveries[channel]
+        if delivery.claim_id == claim_id and delivery.status is DeliveryStatus.SENDING:
+            return Claimed(notification)  # the SDK repeated a patch whose answer was lost
+        if is_outcome(delivery.status) or delivery.attempt > item.attempt or notification.cancelled_at:
+            refusal = ClaimRefusal.DONE
+        elif delivery.attempt == item.attempt:
+            refusal = ClaimRefusal.HELD if delivery.status is DeliveryStatus.SENDING else ClaimRefusal.DONE
+        else:
+            refusal = ClaimRefusal.EARLY
+        return NotClaimed(item.tracking_id, refusal, notification)
 
     async def record_outcomes(self, partition: PartitionKey, outcomes: Sequence[Outcome]) -> None:
         container = self._database.container(CONTAINER)
@@ -201,7 +240,7 @@ class CosmosNotificationStore:
         [answer] = await patch_all(self._database.container(CONTAINER), partition, patches)
         if isinstance(answer, PatchRefused):
             return await self.read(tenant, tracking_id)  # cancelled before, or there is no such notification
-        return notification_of(answer)
+        return await self._opened(answer)
 
     async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:
         patches: list[Patch] = [
@@ -223,27 +262,11 @@ class CosmosNotificationStore:
             pages = self._database.container(CONTAINER).query_items(
                 cosmos_queries.overdue(CHANNELS), parameters=parameters, max_item_count=_PAGE
             )
-            return [notification_of(document) async for document in pages]
+            return [await self._opened(document) async for document in pages]
 
     async def ping(self) -> None:
         async with store_errors(), asyncio.timeout(2):
             await self._database.container(CONTAINER).read()
-
-
-def _refused_claim(item: ChunkItem, channel: str, claim_id: str, document: Document | None) -> Claimed | NotClaimed:
-    if document is None:
-        return NotClaimed(item.tracking_id, ClaimRefusal.UNKNOWN)
-    notification = notification_of(document)
-    delivery = notification.deliveries[channel]
-    if delivery.claim_id == claim_id and delivery.status is DeliveryStatus.SENDING:
-        return Claimed(notification)  # the SDK repeated a patch whose answer was lost
-    if is_outcome(delivery.status) or delivery.attempt > item.attempt or notification.cancelled_at:
-        refusal = ClaimRefusal.DONE
-    elif delivery.attempt == item.attempt:
-        refusal = ClaimRefusal.HELD if delivery.status is DeliveryStatus.SENDING else ClaimRefusal.DONE
-    else:
-        refusal = ClaimRefusal.EARLY
-    return NotClaimed(item.tracking_id, refusal, notification)
 
 
 def _rounds(records: Sequence[Step | StatusChange]) -> list[list[int]]:

@@ -26,7 +26,9 @@ from shared.adapters.cosmos_client import (
     store_errors,
     store_time,
 )
+from shared.contracts.personal_fields import sealed_by
 from shared.contracts.preference_documents import preferences_of, profile_document
+from shared.contracts.sealing import PROFILES, Keyring
 from shared.contracts.stored_documents import stamp
 from shared.domain.errors import VersionChanged
 from shared.domain.identifiers import TenantId
@@ -42,8 +44,9 @@ _PROFILE, _ADDRESSES, _KEPT = "profile", "addresses", "kept"
 class CosmosPreferences:
     """PreferenceStore over Cosmos DB."""
 
-    def __init__(self, database: CosmosDatabase) -> None:
+    def __init__(self, database: CosmosDatabase, keyring: Keyring) -> None:
         self._database = database
+        self._keyring = keyring
 
     @property
     def _container(self) -> ContainerProxy:
@@ -59,14 +62,19 @@ class CosmosPreferences:
 
     async def read(self, tenant: TenantId, customer_id: str) -> PreferencesVersion | None:
         document = await self._read(_PROFILE, f"{tenant}:{customer_id}")
-        return PreferencesVersion(preferences_of(document), document["_etag"]) if document else None
+        if document is None:
+            return None
+        key_id = sealed_by(document)
+        key = await self._keyring.to_open(tenant, key_id) if key_id else None
+        return PreferencesVersion(preferences_of(document, key), document["_etag"])
 
     async def replace(
         self, tenant: TenantId, customer_id: str, preferences: Preferences, version: str
     ) -> PreferencesVersion:
         # Said first: who looks for a profile and finds that the tenant keeps none never looks again.
         await self._note(tenant, "profiles")
-        document = profile_document(tenant, customer_id, preferences)
+        key = await self._keyring.to_seal(tenant, PROFILES)
+        document = profile_document(tenant, customer_id, preferences, key)
         try:
             async with store_errors(CONFLICT, NOT_FOUND, PRECONDITION_FAILED):
                 if version:

@@ -17,6 +17,8 @@
 | ACTIVE_QUARANTINES | rate-limits | one partition | every two seconds a process, while it delivers | 3 |
 | QUARANTINES | rate-limits | one partition | when an operator lists | 3 |
 | timeline_pages | customer-timeline | one partition | when somebody lists, for each day | 3 + 1 a page of the index |
+| DATA_KEYS | data-keys | all partitions | once a day, by a timer | 3 a physical partition + 1 a key |
+| SEALED_WITH | notification-tracking | all partitions | once a day for each old data key | 3 a physical partition |
 | AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
 
@@ -79,3 +81,5 @@ QUARANTINES = "SELECT * FROM c WHERE c.type = 'quarantine'"
 ACTIVE_QUARANTINES = "SELECT * FROM c WHERE c.type = 'quarantine' AND c.state = 'active'"
 STORE_TIME = "SELECT VALUE GetCurrentTimestamp()"
 CHANGES_SINCE = "SELECT c.id, c.tenantId, c.subject, c._ts AS at FROM c WHERE c._ts >= @since"
+DATA_KEYS = "SELECT c.id, c.tenantId, c.wrappedBy FROM c WHERE c.type = 'data-key'"
+SEALED_WITH = "SELECT TOP 1 c.id FROM c WHERE c.sealed.by = @by AND c.tenantId = @tenant"

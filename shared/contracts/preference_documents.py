@@ -1,26 +1,56 @@
-"""A customer's profile as it is stored. What an older version did not write has its default."""
+"""A customer's profile as it is stored. What an older version did not write has its default.
+
+The addresses are sealed; profiles from before that have them in the open, and are read alike.
+"""
 
 from datetime import datetime, time
 from typing import Any
 
+import orjson
+
 from shared.contracts.http_api import RecipientModel
+from shared.contracts.sealing import Sealer, context_of
 from shared.contracts.stored_documents import stamp
 from shared.domain.preferences import Consent, Preferences, QuietHours
 
+_ID, _FIELD = "profile", "addresses"
 
-def profile_document(tenant: str, customer_id: str, preferences: Preferences) -> dict[str, Any]:
-    """The document of a profile."""
+
+def profile_document(
+    tenant: str, customer_id: str, preferences: Preferences, sealer: Sealer | None = None
+) -> dict[str, Any]:
+    """The document of a profile; without a ``sealer`` the addresses are in the open."""
+    addresses = RecipientModel.model_construct(**preferences.addresses).model_dump(
+        mode="json", by_alias=True, exclude_none=True
+    )
+    return _rest_of_profile(tenant, customer_id, preferences) | _addresses(tenant, customer_id, addresses, sealer)
+
+
+def _addresses(tenant: str, customer_id: str, addresses: dict[str, Any], sealer: Sealer | None) -> dict[str, Any]:
+    if sealer is None:
+        return {"addresses": addresses}
+    place = context_of(tenant, customer_id, _FIELD, _ID)
+    return {"sealed": {"by": sealer.id, "box": sealer.seal(orjson.dumps(addresses), place)}}
+
+
+def _opened(document: dict[str, Any], sealer: Sealer | None) -> dict[str, Any]:
+    if "sealed" not in document or sealer is None:
+        in_the_open: dict[str, Any] = document.get("addresses", {})
+        return in_the_open
+    place = context_of(document["tenantId"], document["customerId"], _FIELD, _ID)
+    addresses: dict[str, Any] = orjson.loads(sealer.open(document["sealed"]["box"], place))
+    return addresses
+
+
+def _rest_of_profile(tenant: str, customer_id: str, preferences: Preferences) -> dict[str, Any]:
     quiet = preferences.quiet_hours
     return {
-        "id": "profile",
+        "id": _ID,
         "partitionKey": f"{tenant}:{customer_id}",
         "type": "profile",
-        "schemaVersion": 1,
+        "schemaVersion": 2,
         "tenantId": tenant,
         "customerId": customer_id,
-        "addresses": RecipientModel.model_construct(**preferences.addresses).model_dump(
-            mode="json", by_alias=True, exclude_none=True
-        ),
         "locale": preferences.locale,
         "timeZone": preferences.time_zone,
         "consents": [
@@ -40,11 +70,11 @@ def profile_document(tenant: str, customer_id: str, preferences: Preferences) ->
     }
 
 
-def preferences_of(document: dict[str, Any]) -> Preferences:
-    """The profile in a document."""
+def preferences_of(document: dict[str, Any], sealer: Sealer | None = None) -> Preferences:
+    """The profile in a document. Raises ValueError when the sealer does not open it."""
     quiet = document.get("quietHours")
     return Preferences(
-        addresses=RecipientModel.model_validate(document.get("addresses", {})).to_domain().written,
+        addresses=RecipientModel.model_validate(_opened(document, sealer)).to_domain().written,
         locale=document.get("locale"),
         time_zone=document.get("timeZone"),
         consents={

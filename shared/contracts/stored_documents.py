@@ -2,6 +2,9 @@
 
 Written by hand rather than by pydantic: these run once per notification on the hot path, and what is read was written
 here. Times are ISO 8601 in UTC with milliseconds and a Z, so that they sort as text.
+
+What is personal (addresses, literal content, template data, metadata) is one sealed text, ``sealed``, beside the key's
+name. Documents from before that have it in the open, at the same names, and are read alike.
 """
 
 from collections.abc import Mapping
@@ -10,6 +13,8 @@ from functools import lru_cache
 from typing import Any, cast
 
 from shared.channels import CHANNELS
+from shared.contracts.personal_fields import opened, personal_of, with_personal
+from shared.contracts.sealing import Sealer
 from shared.domain.address import UnreadAddress
 from shared.domain.content import UnreadContent
 from shared.domain.idempotency import KeyRecord
@@ -115,27 +120,26 @@ def _history_entry(document: Document) -> HistoryEntry:
 def _delivery_document(delivery: Delivery) -> Document:
     return _present(
         status=delivery.status.value,
-        address=delivery.address.stored(),
         wakeAt=stamp(delivery.wake_at),
         dueAt=stamp(delivery.due_at),
         deadlineAt=stamp(delivery.deadline_at),
         reason=delivery.reason,
-        content=delivery.content.stored() if delivery.content else None,
         attempt=delivery.attempt,
         attempts=[attempt_document(attempt) for attempt in delivery.attempts],
     )
 
 
-def _delivery(channel: str, document: Document) -> Delivery:
+def _delivery(channel: str, document: Document, personal: Mapping[str, Any]) -> Delivery:
     # A channel that another version of the service has, during a deployment or after one was taken back, is kept as is.
     known = CHANNELS.get(channel)
     restore_address = known.restore_address if known else UnreadAddress
     restore_content = known.restore_content if known else UnreadContent
-    content = document.get("content")
+    address, content = personal.get("address"), personal.get("content")
     return Delivery(
         channel=channel,
         status=DeliveryStatus(document["status"]),
-        address=restore_address(document["address"]),
+        # Who follows changes needs no address and has no key; what was erased has no address any more.
+        address=UnreadAddress({}) if address is None else restore_address(address),
         wake_at=_instant(document.get("wakeAt")),
         due_at=_instant(document.get("dueAt")),
         deadline_at=_instant(document.get("deadlineAt")),
@@ -167,28 +171,26 @@ def _fallback(document: Document | None) -> Fallback | None:
     return Fallback(tuple(document["order"]), None if seconds is None else timedelta(seconds=seconds))
 
 
-def notification_document(notification: Notification) -> Document:
-    """A freshly accepted notification as it is stored."""
+def notification_document(notification: Notification, sealer: Sealer | None = None) -> Document:
+    """A freshly accepted notification as it is stored; without a ``sealer`` what is personal is in the open."""
     template = notification.template
-    return _present(
+    document = _present(
         id=notification.tracking_id,
         partitionKey=notification.partition_key,
         type="notification",
-        schemaVersion=1,
+        schemaVersion=2 if sealer else 1,
         tenantId=notification.tenant_id,
         createdAt=stamp(notification.created_at),
         lane=notification.lane.value,
         category=notification.category.value,
         customerId=notification.customer_id,
         template={"id": template.id, "version": template.version, "locale": template.locale} if template else None,
-        data=dict(notification.data) or None,
         reference=notification.reference,
         correlationId=notification.correlation_id,
         traceparent=notification.traceparent,
         batchId=notification.batch_id,
         sendAt=stamp(notification.send_at),
         expiresAt=stamp(notification.expires_at),
-        metadata=dict(notification.metadata) or None,
         awaited=notification.awaited or None,
         fallback=_fallback_document(notification.fallback),
         ttl=_ttl_seconds(notification),
@@ -196,6 +198,7 @@ def notification_document(notification: Notification) -> Document:
         history=[history_document(entry) for entry in notification.history],
         callbacks={},
     )
+    return with_personal(document, personal_of(notification), sealer)
 
 
 def _ttl_seconds(notification: Notification) -> int | None:
@@ -205,9 +208,14 @@ def _ttl_seconds(notification: Notification) -> int | None:
     return KEPT_SECONDS + max(0, int((notification.send_at - notification.created_at).total_seconds()))
 
 
-def notification_of(document: Mapping[str, Any]) -> Notification:
-    """The notification in a stored document."""
+def notification_of(document: Mapping[str, Any], sealer: Sealer | None = None) -> Notification:
+    """The notification in a stored document; what is sealed stays out of it without the ``sealer`` that opens it.
+
+    Raises ValueError when the sealer is another one.
+    """
     template = document.get("template")
+    personal = opened(document, sealer)
+    hidden = personal["deliveries"]
     return Notification(
         tracking_id=TrackingId(document["id"]),
         tenant_id=TenantId(document["tenantId"]),
@@ -217,18 +225,21 @@ def notification_of(document: Mapping[str, Any]) -> Notification:
         category=Category(document["category"]),
         customer_id=document.get("customerId"),
         template=TemplateRef(template["id"], template["version"], template["locale"]) if template else None,
-        data=document.get("data", {}),
+        data=personal.get("data", {}),
         reference=document.get("reference"),
         correlation_id=document.get("correlationId"),
         traceparent=document.get("traceparent"),
         batch_id=document.get("batchId"),
         send_at=_instant(document.get("sendAt")),
         expires_at=_instant(document.get("expiresAt")),
-        metadata=document.get("metadata", {}),
+        metadata=personal.get("metadata", {}),
         awaited=document.get("awaited", False),
         fallback=_fallback(document.get("fallback")),
         cancelled_at=_instant(document.get("cancelledAt")),
-        deliveries={channel: _delivery(channel, part) for channel, part in document["deliveries"].items()},
+        deliveries={
+            channel: _delivery(channel, part, hidden.get(channel, {}))
+            for channel, part in document["deliveries"].items()
+        },
         history=tuple(_history_entry(entry) for entry in document["history"]),
         callbacks=cast("dict[str, str]", document.get("callbacks", {})),
     )

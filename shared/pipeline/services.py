@@ -11,6 +11,7 @@ from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
+from shared.pipeline.data_key_store import DataKeyStore
 from shared.pipeline.dead_letter_store import DeadLetterStore
 from shared.pipeline.joint_commits import JointCommits
 from shared.pipeline.lanes import Lanes
@@ -74,6 +75,7 @@ class Services:
 
     clock: Clock
     notifications: NotificationStore
+    data_keys: DataKeyStore
     callback_endpoints: CallbackEndpointStore
     timeline: TimelineStore
     policies: TenantPolicies

@@ -78,6 +78,9 @@ class InMemoryContainer:
     async def replace_item(self, item: str, body: dict[str, Any], *, etag: str, match_condition: Any) -> dict[str, Any]:
         return await self._call("replace", lambda: self._replace(item, body, etag))
 
+    async def delete_item(self, item: str, partition_key: str) -> None:
+        await self._call("delete", lambda: self._delete(item, partition_key))
+
     async def patch_item(
         self,
         item: str,
@@ -140,6 +143,11 @@ class InMemoryContainer:
         if query == cosmos_queries.OWNERS:
             found = [doc for doc in scope if doc["id"] in values["@ids"] and doc["type"] == "notification"]
             return [{name: doc[name] for name in ("id", "partitionKey")} for doc in found]
+        if query == cosmos_queries.DATA_KEYS:
+            return [document for document in scope if document["type"] == "data-key"]
+        if query == cosmos_queries.SEALED_WITH:
+            owner, by = values["@tenant"], values["@by"]
+            return [doc for doc in scope if doc["tenantId"] == owner and doc.get("sealed", {}).get("by") == by][:1]
         if query == cosmos_queries.AUDIT_ENTRIES:
             entries = [doc for doc in scope if doc["type"] == "entry" and doc["sequence"] < values["@before"]]
             return sorted(entries, key=lambda entry: -entry["sequence"])[: values["@limit"]]
@@ -153,6 +161,10 @@ class InMemoryContainer:
         if (partition, item) not in self.documents:
             raise _Refused(_MISSING)
         return self.documents[partition, item]
+
+    def _delete(self, item: str, partition: str) -> None:
+        self._get(item, partition)
+        del self.documents[partition, item]
 
     def _create(self, body: dict[str, Any]) -> dict[str, Any]:
         place = (body["partitionKey"], body["id"])

@@ -20,6 +20,7 @@ from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.cosmos_timeline import CosmosTimeline
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.channels import CHANNELS
+from shared.contracts.personal_fields import sealed_by
 from shared.contracts.stored_documents import notification_of
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.errors import DestinationRefused
@@ -45,6 +46,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.fake_provider import FakeReceiptSource
 from tests.fakes.fake_tokens import FakeTokens
 from tests.fakes.in_memory_cosmos import InMemoryDatabase
+from tests.fakes.keyring import FixedKeyring
 from tests.fakes.orchestrations import FakeOrchestrations
 from tests.fakes.preferences import InMemoryPreferences
 from tests.fakes.recording_publisher import RecordingPublisher
@@ -87,6 +89,7 @@ class World:
     publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
     endpoints: InMemoryEndpointStore = field(default_factory=InMemoryEndpointStore)
     policies: FakeTenantPolicies = field(default_factory=FakeTenantPolicies)
+    keyring: FixedKeyring = field(default_factory=FixedKeyring)
     preferences: InMemoryPreferences = field(default_factory=InMemoryPreferences)
     callback_client: FakeCallbackClient = field(default_factory=FakeCallbackClient)
     orchestrations: FakeOrchestrations = field(default_factory=FakeOrchestrations)
@@ -112,7 +115,8 @@ class World:
         leases = CosmosLeases(self.database, monotonic=self._time)  # type: ignore[arg-type]
         return Services(
             clock=self.clock,
-            notifications=CosmosNotificationStore(self.database, self.clock),  # type: ignore[arg-type]
+            notifications=CosmosNotificationStore(self.database, self.clock, self.keyring),  # type: ignore[arg-type]
+            data_keys=self.keyring,
             callback_endpoints=self.endpoints,
             timeline=CosmosTimeline(self.database),  # type: ignore[arg-type]
             policies=self.policies,
@@ -179,7 +183,11 @@ class World:
     @property
     def notifications(self) -> list[Notification]:
         """Everything stored."""
-        return [notification_of(document) for document in self.documents.values() if document["type"] == "notification"]
+        return [
+            notification_of(document, self.keyring.known(TenantId(document["tenantId"]), sealed_by(document) or ""))
+            for document in self.documents.values()
+            if document["type"] == "notification"
+        ]
 
     @property
     def email(self) -> FakeReceiptSource:

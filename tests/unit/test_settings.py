@@ -12,6 +12,8 @@ REQUIRED = {
     "IDENTITY_JWKS_URI": "https://login.example/keys",
     "BUCKET_SECRET": "bucket-secret-value",
     "CALLBACK_SECRETS_KEY": "callback-key-value",
+    "DATA_KEYS_PROVIDER": "local",
+    "DATA_KEYS_FILE": "data_keys.json",
 }
 
 
@@ -33,6 +35,16 @@ def test_a_missing_setting_is_named(name: str, value: str | None) -> None:
 
     with pytest.raises(ValueError, match=name):
         read_settings(environment)  # type: ignore[arg-type]
+
+
+def test_data_keys_are_wrapped_in_key_vault_or_with_a_file_and_nothing_else() -> None:
+    vault = {"DATA_KEYS_PROVIDER": "keyvault", "DATA_KEYS_VAULT_KEY": "https://v.example/keys/cns"}
+
+    assert read_settings(REQUIRED | vault).data_keys.vault_key == "https://v.example/keys/cns"
+    with pytest.raises(ValueError, match="DATA_KEYS_VAULT_KEY"):
+        read_settings(REQUIRED | {"DATA_KEYS_PROVIDER": "keyvault"})
+    with pytest.raises(ValueError, match="DATA_KEYS_PROVIDER"):
+        read_settings(REQUIRED | {"DATA_KEYS_PROVIDER": "none"})
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "86401", "nan", "inf", ""])

@@ -21,15 +21,17 @@ def test_keys_stay_the_same_for_a_folder_and_differ_between_folders(tmp_path):
     other = load_or_make_keys(_folder(tmp_path / "b"))
 
     assert again == first
-    assert not set(first.values()) & set(other.values())
+    assert set(first.values()) & set(other.values()) == {first["DATA_KEYS_PROVIDER"]}
 
 
 def test_only_the_owner_can_read_them(tmp_path):
     keys = load_or_make_keys(_folder(tmp_path / "a"))
 
     files = [tmp_path / "a" / "settings.json", tmp_path / "a" / "keys" / "sendgrid_receipts.pem"]
+    files.append(tmp_path / "a" / "keys" / "data_keys.json")
     assert keys["SENDGRID_RECEIPT_PRIVATE_KEY_FILE"] == str(files[1])
-    assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o600]
+    assert keys["DATA_KEYS_FILE"] == str(files[2])
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
 
 
 def test_the_receipt_keys_are_a_pair(tmp_path):

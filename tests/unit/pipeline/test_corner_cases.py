@@ -68,7 +68,7 @@ async def test_receipts_of_others_are_recorded_though_one_is_about_an_unknown_no
     world = World()
     await submit(a_request(), CALLER, world.services, NoWaiter())
     [known] = world.notifications
-    store = CosmosNotificationStore(world.database, world.clock)
+    store = CosmosNotificationStore(world.database, world.clock, world.keyring)
     changes = [
         StatusChange(TrackingId(tracking_id), "email", status, 1, START)
         for tracking_id, status in (

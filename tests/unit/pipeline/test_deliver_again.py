@@ -36,7 +36,7 @@ def test_a_slow_item_does_not_keep_the_others_from_being_recorded() -> None:
                 seen.append(len(outcomes))
                 await real.record_outcomes(partition, outcomes)
 
-        await deliver(chunk, world.with_(notifications=Watched(world.database, world.clock)))
+        await deliver(chunk, world.with_(notifications=Watched(world.database, world.clock, world.keyring)))
 
         assert seen == [2, 1]
         assert len(world.publisher.published[STATUS]) == 2

@@ -212,7 +212,7 @@ async def test_a_sweeper_that_comes_second_moves_nothing() -> None:
         async def overdue(self, *_: object) -> Any:
             return seen
 
-    assert await sweep(world.with_(notifications=Stale(world.database, world.clock))) == 0
+    assert await sweep(world.with_(notifications=Stale(world.database, world.clock, world.keyring))) == 0
     assert len(world.notifications[0].history) == 1
 
 

@@ -115,7 +115,7 @@ async def test_a_commit_that_the_sdk_repeats_is_one_acceptance(key: str | None) 
             await real(*arguments)  # the answer was lost on its way back; the SDK sends the same bytes again
             await real(*arguments)
 
-    world.with_(notifications=Repeating(world.database, world.clock))
+    world.with_(notifications=Repeating(world.database, world.clock, world.keyring))
     done = await world.submit(a_request(key))
 
     assert not done.replayed

@@ -149,7 +149,7 @@ async def test_two_who_resume_the_same_batch_do_not_both_go_on() -> None:
                 await real.replace_key(record)  # somebody else was faster
             return await real.replace_key(record)
 
-    world.with_(notifications=Slow(world.database, world.clock))
+    world.with_(notifications=Slow(world.database, world.clock, world.keyring))
     with pytest.raises(Conflict):
         await _submit(world, _items(3), "k")
 

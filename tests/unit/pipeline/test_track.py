@@ -103,7 +103,7 @@ async def test_an_answer_that_comes_after_the_receipt_adds_its_sent_and_changes_
             await track(_event(chunk, S.DELIVERED), world.services)
             await real.record_outcomes(partition, outcomes)
 
-    world.with_(notifications=ReceiptFirst(world.database, world.clock))
+    world.with_(notifications=ReceiptFirst(world.database, world.clock, world.keyring))
     await deliver(chunk, world.services)
 
     delivery = world.delivery()
