@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from functions import (
+    api_keys,
     audit,
     callback_endpoints,
     callbacks,
@@ -43,6 +44,7 @@ app.register_functions(unsubscribe.blueprint)
 app.register_functions(privacy.blueprint)
 app.register_functions(callback_endpoints.blueprint)
 app.register_functions(tenant_policies.blueprint)
+app.register_functions(api_keys.blueprint)
 app.register_functions(recover.blueprint)
 app.register_functions(dead_letters.blueprint)
 app.register_functions(replays.blueprint)

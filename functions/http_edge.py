@@ -14,6 +14,7 @@ import azure.functions as func
 from shared.bootstrap import services
 from shared.contracts.http_api import MAX_WAIT
 from shared.contracts.problem import CONTENT_TYPE, problem_of
+from shared.domain.api_key import PREFIX
 from shared.domain.errors import (
     CnsError,
     Conflict,
@@ -28,7 +29,7 @@ from shared.domain.errors import (
     TooManyRequests,
 )
 from shared.domain.gateway_proof import HEADER
-from shared.pipeline.submit import SubmitRequest
+from shared.pipeline.submit import SubmitRequest, key_of_test
 from shared.ports import Caller
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _STORE_RETRY_AFTER = timedelta(seconds=2)
+SAYS_NOTHING = "application/octet-stream"  # what a body is assumed to be anyway (RFC 9110, 8.3)
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 
 
@@ -91,29 +93,41 @@ async def caller_with(role: str, req: func.HttpRequest, takes: Collection[str] =
     """
     if not services().gateway.admits(req.headers.get(HEADER)):
         raise NotAuthenticated("the request did not come through the gateway")
-    scheme, _, token = req.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise NotAuthenticated("a bearer token is required")
-    caller = await services().tokens.verify(token.strip())
+    credential = _credential(req)
+    verifier = services().known_keys if credential.startswith(PREFIX) else services().tokens
+    caller = await verifier.verify(credential)
     if role not in caller.roles:
         raise NotAuthorised(f"the role {role} is required")
     _check_media_type(req, takes)
     return caller
 
 
+def _credential(req: func.HttpRequest) -> str:
+    """The token or API key that was sent. Raises NotAuthenticated: none, or two."""
+    authorization: str | None = req.headers.get("authorization")
+    key: str = req.headers.get("x-api-key", "").strip()
+    if authorization is None and key.startswith(PREFIX):
+        return key
+    scheme, _, credential = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not credential.strip() or key:
+        raise NotAuthenticated("a bearer token or an API key is required")
+    return credential.strip()
+
+
 def _check_media_type(req: func.HttpRequest, takes: Collection[str]) -> None:
     """Nothing when the body is what it is taken for, or nothing is said of it. Raises InvalidSubmission (415)."""
     media_type = req.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type and media_type not in takes and req.get_body():
+    if media_type and media_type != SAYS_NOTHING and media_type not in takes and req.get_body():
         detail = f"Content-Type must be {' or '.join(takes)}"
         raise InvalidSubmission([FieldError("", detail)], status=415)
 
 
-def submit_request(req: func.HttpRequest) -> SubmitRequest:
+def submit_request(req: func.HttpRequest, caller: Caller) -> SubmitRequest:
     """The parts of a submission that are not its meaning. Raises InvalidSubmission."""
+    key = req.headers.get("idempotency-key", req.headers.get("x-idempotency-key"))
     return SubmitRequest(
         body=req.get_body(),
-        idempotency_key=req.headers.get("idempotency-key", req.headers.get("x-idempotency-key")),
+        idempotency_key=key_of_test(key) if key is not None and caller.is_test else key,
         wait=_wait(req.headers.get("prefer")),
         traceparent=_trace(req.headers.get("traceparent")),
     )

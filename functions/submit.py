@@ -17,7 +17,7 @@ blueprint = func.Blueprint()
 async def submit_notification(req: func.HttpRequest, starter: str) -> func.HttpResponse:
     """202 with the tracking id; with ``Prefer: wait=n`` 200 with the outcome, when it is known in time."""
     caller = await caller_with("Notifications.Send", req)
-    done = await submit.submit(submit_request(req), caller, services(), DurableOutcomeWaiter(starter))
+    done = await submit.submit(submit_request(req, caller), caller, services(), DurableOutcomeWaiter(starter))
     headers = {"Location": f"/api/v1/notifications/{done.tracking_id}"}
     if done.replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -33,6 +33,6 @@ async def submit_notification(req: func.HttpRequest, starter: str) -> func.HttpR
 async def submit_notification_batch(req: func.HttpRequest) -> func.HttpResponse:
     """202, or 207 when some items are refused."""
     caller = await caller_with("Notifications.Send", req)
-    done = await submit_batch.submit_batch(submit_request(req), caller, services())
+    done = await submit_batch.submit_batch(submit_request(req, caller), caller, services())
     headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
     return json_answer(done.answer, 207 if done.partial else 202, headers)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 
 from shared.adapters.built_in_templates import BuiltInTemplates
+from shared.adapters.cosmos_api_keys import CosmosApiKeys
 from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_brakes import CosmosBrakes
 from shared.adapters.cosmos_callback_endpoints import CosmosCallbackEndpointStore
@@ -46,6 +47,7 @@ from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
 from shared.pipeline.frequency import Frequency
+from shared.pipeline.known_keys import KnownKeys
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.leased_caps import LeasedCaps
 from shared.pipeline.provider_health import ProviderHealth
@@ -110,6 +112,7 @@ def build_services(settings: Settings) -> Services:
     for provider in providers:
         by_channel[provider.channel].append(provider)
     leases = CosmosLeases(database)
+    api_keys = CosmosApiKeys(database)
     quarantine_store = CosmosQuarantines(database)
     prices = read_prices(settings.price_file)
     return Services(
@@ -129,6 +132,8 @@ def build_services(settings: Settings) -> Services:
         templates=BuiltInTemplates(),
         renderer=JinjaRenderer(),
         tokens=EntraTokens(settings.identity),
+        api_keys=api_keys,
+        known_keys=KnownKeys(api_keys, clock),
         providers={channel: tuple(candidates) for channel, candidates in by_channel.items()},
         health=ProviderHealth(accounts, clock, _breaker_policies(providers, settings)),
         releases=Releases(accounts, _release_rates(providers, settings)),

@@ -328,11 +328,16 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the consumer's application, its tenant and its roles."""
+    """Who calls: the consumer's application or API key, its tenant and its roles.
+
+    ``is_test``: nothing is really sent. ``recipients``: marks (domain/api_key.py) of whom it may send to; None: all.
+    """
 
     tenant_id: TenantId
     application_id: str
     roles: frozenset[str]
+    is_test: bool = False
+    recipients: frozenset[str] | None = None
 
 
 class TokenVerifier(Protocol):

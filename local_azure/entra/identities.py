@@ -22,6 +22,7 @@ ROLES = (
     "Notifications.Read",
     "Preferences.Write",
     "Templates.Admin",
+    "ApiKeys.Write",
     "DeadLetters.Replay",
     "Privacy.Erase",
     "Operations.Read",
@@ -32,6 +33,6 @@ ROLES = (
 ROLES_OF_CLIENT: dict[str, tuple[str, ...]] = {
     "demo": ROLES,
     "orders": ("Notifications.Send", "Notifications.Read"),
-    "marketing": ("Notifications.Send", "Notifications.Read", "Preferences.Write", "Templates.Admin"),
-    "operator": ("DeadLetters.Replay", "Privacy.Erase", "Operations.Read", "Operations.Write"),
+    "marketing": ("Notifications.Send", "Notifications.Read", "Preferences.Write", "Templates.Admin", "ApiKeys.Write"),
+    "operator": ("ApiKeys.Write", "DeadLetters.Replay", "Privacy.Erase", "Operations.Read", "Operations.Write"),
 }

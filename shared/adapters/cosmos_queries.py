@@ -19,6 +19,7 @@
 | timeline_pages | customer-timeline | one partition | when somebody lists, for each day | 3 + 1 a page of the index |
 | DATA_KEYS | data-keys | all partitions | once a day, by a timer | 3 a physical partition + 1 a key |
 | SEALED_WITH | notification-tracking | all partitions | once a day for each old data key | 3 a physical partition |
+| API_KEYS | api-keys | all partitions | when somebody administers keys | 3 a physical partition + 1 a key |
 | AUDIT_ENTRIES | audit-logs | one partition | when an operator reads or verifies the audit trail | 3 + 1 an entry |
 """
 
@@ -76,6 +77,7 @@ RUNNING_REPLAYS = "SELECT * FROM c WHERE c.type = 'replay' AND c.state = 'runnin
 BY_IDS = "SELECT * FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
 OWNERS = "SELECT c.id, c.partitionKey FROM c WHERE ARRAY_CONTAINS(@ids, c.id) AND c.type = 'notification'"
 AUDIT_ENTRIES = "SELECT TOP @limit * FROM c WHERE c.type = 'entry' AND c.sequence < @before ORDER BY c.sequence DESC"
+API_KEYS = "SELECT * FROM c WHERE c.type = 'api-key' AND c.tenantId = @tenantId"
 ENDPOINTS = "SELECT * FROM c WHERE c.type = 'endpoint'"
 QUARANTINES = "SELECT * FROM c WHERE c.type = 'quarantine'"
 ACTIVE_QUARANTINES = "SELECT * FROM c WHERE c.type = 'quarantine' AND c.state = 'active'"

@@ -256,6 +256,7 @@ class NotificationView(Outbound):
     reference: str | None = None
     correlation_id: str | None = None
     batch_id: str | None = None
+    test: bool | None = None
     send_at: datetime | None = None
     expires_at: datetime | None = None
     cancelled_at: datetime | None = None

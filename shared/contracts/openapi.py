@@ -16,6 +16,7 @@ from shared.contracts.problem import CONTENT_TYPE, ProblemDocument
 API_VERSION = "1.0.0"
 _DESCRIPTION = "Email, SMS, push and webhooks: accepted once, delivered by lane and channel, tracked to the end."
 _CREDENTIAL = "A Microsoft Entra ID v2.0 access token of an application, with the role of the operation."
+_KEY = "An API key (`cns_live_…`, `cns_team_…`, `cns_test_…`); `Authorization: Bearer` takes it as well."
 _REF = "#/components/schemas/{model}"
 _PROBLEM_TITLES = {
     400: "The body or a header can't be read",
@@ -46,7 +47,7 @@ def openapi_document() -> dict[str, Any]:
             "description": _DESCRIPTION,
         },
         "servers": [{"url": "/api"}],
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"apiKey": []}],
         "tags": [{"name": name} for name in dict.fromkeys(operation.tag for operation in OPERATIONS)],
         "paths": _paths(),
         "components": {
@@ -57,7 +58,8 @@ def openapi_document() -> dict[str, Any]:
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": _CREDENTIAL,
-                }
+                },
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": _KEY},
             },
         },
     }

@@ -5,6 +5,7 @@ registered, so that neither has an operation the other has not.
 """
 
 from shared.contracts import http_api, tenant_policy_api
+from shared.contracts.api_key_operations import API_KEY_OPERATIONS
 from shared.contracts.audit_operations import AUDIT_OPERATIONS
 from shared.contracts.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
@@ -186,6 +187,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Operations",
     ),
     *DEAD_LETTER_OPERATIONS,
+    *API_KEY_OPERATIONS,
     *AUDIT_OPERATIONS,
     *QUARANTINE_OPERATIONS,
     *PREFERENCE_OPERATIONS,

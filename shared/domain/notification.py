@@ -130,7 +130,8 @@ class Fallback:
 class Notification:
     """What a consumer asked for: one recipient, one template or content, one or more channels.
 
-    Without ``fallback`` each channel is used. From ``cancelled_at`` on no attempt begins.
+    Without ``fallback`` each channel is used. From ``cancelled_at`` on no attempt begins. A test goes the whole way,
+    and ends as if it had been delivered without any provider's being asked.
     """
 
     tracking_id: TrackingId
@@ -155,6 +156,7 @@ class Notification:
     callbacks: Mapping[str, str] = field(default_factory=dict)
     fallback: Fallback | None = None
     cancelled_at: datetime | None = None
+    is_test: bool = False
 
     @property
     def starts_at(self) -> datetime:

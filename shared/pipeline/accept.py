@@ -15,6 +15,7 @@ from shared.domain.preferences import Preferences
 from shared.pipeline.consent_check import with_consent
 from shared.pipeline.plan_delivery import Asked, fallback_of, plan_deliveries
 from shared.pipeline.services import Services
+from shared.pipeline.team_recipients import refuse_strangers
 from shared.ports import Caller, TemplateVersion
 
 
@@ -50,6 +51,8 @@ async def plan_with_customer(
         awaited=awaited,
         customer=customer,
     )
+    if caller.recipients is not None:
+        refuse_strangers(planned, request, caller.recipients, services)
     return await with_consent(planned, customer, services)
 
 
@@ -106,6 +109,7 @@ def plan_notification(
         expires_at=request.expires_at,
         metadata=request.metadata,
         awaited=awaited,
+        is_test=caller.is_test,
         fallback=fallback_of(request, deliveries),
     )
 

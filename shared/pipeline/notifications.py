@@ -36,6 +36,7 @@ def view_of(notification: Notification, held: Mapping[str, Standing] = MappingPr
         reference=notification.reference,
         correlation_id=notification.correlation_id,
         batch_id=notification.batch_id,
+        test=notification.is_test or None,
         send_at=notification.send_at,
         expires_at=notification.expires_at,
         cancelled_at=notification.cancelled_at,

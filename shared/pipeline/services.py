@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from shared.domain.gateway_proof import GatewayProof
 from shared.domain.prices import PriceBook
+from shared.pipeline.api_key_store import ApiKeyStore
 from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
@@ -14,6 +15,7 @@ from shared.pipeline.consents import Consents
 from shared.pipeline.data_key_store import DataKeyStore
 from shared.pipeline.dead_letter_store import DeadLetterStore
 from shared.pipeline.joint_commits import JointCommits
+from shared.pipeline.known_keys import KnownKeys
 from shared.pipeline.lanes import Lanes
 from shared.pipeline.owners import Owners
 from shared.pipeline.preference_store import PreferenceStore
@@ -89,6 +91,8 @@ class Services:
     templates: TemplateCatalogue
     renderer: Renderer
     tokens: TokenVerifier
+    api_keys: ApiKeyStore
+    known_keys: KnownKeys
     providers: Mapping[str, tuple[Provider, ...]]
     health: ProviderHealth
     releases: Releases

@@ -138,6 +138,8 @@ class InMemoryContainer:
             return [document for document in scope if document.get("state") in states]
         if query.startswith("SELECT TOP @limit * FROM c WHERE c.type = 'page'"):
             return _index_pages(scope, values)
+        if query == cosmos_queries.API_KEYS:
+            return [document for document in scope if document["tenantId"] == values["@tenantId"]]
         if query == cosmos_queries.BY_IDS:
             return [document for document in scope if document["id"] in values["@ids"]]
         if query == cosmos_queries.OWNERS:

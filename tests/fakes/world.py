@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.adapters.built_in_templates import BuiltInTemplates
+from shared.adapters.cosmos_api_keys import CosmosApiKeys
 from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_counts import CosmosCounts
 from shared.adapters.cosmos_dead_letters import CosmosDeadLetters
@@ -30,6 +31,7 @@ from shared.domain.prices import PriceBook
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
 from shared.pipeline.frequency import Frequency
+from shared.pipeline.known_keys import KnownKeys
 from shared.pipeline.leased_caps import LeasedCaps
 from shared.pipeline.provider_health import ProviderHealth
 from shared.pipeline.releases import Releases
@@ -112,6 +114,7 @@ class World:
     def fresh_process(self) -> Services:
         """Services as a new process would build them: the world stays, memory is lost."""
         accounts = CosmosProviderHealth(self.database)  # type: ignore[arg-type]
+        api_keys = CosmosApiKeys(self.database)  # type: ignore[arg-type]
         leases = CosmosLeases(self.database, monotonic=self._time)  # type: ignore[arg-type]
         return Services(
             clock=self.clock,
@@ -130,6 +133,8 @@ class World:
             templates=BuiltInTemplates(),
             renderer=JinjaRenderer(),
             tokens=FakeTokens(),
+            api_keys=api_keys,
+            known_keys=KnownKeys(api_keys, self.clock, lambda: self.clock.now().timestamp()),
             providers={name: (provider, *self.further.get(name, ())) for name, provider in self.providers.items()},
             health=ProviderHealth(
                 accounts, self.clock, {each.name: self.breaker for each in self.all_providers if self.breaker}

@@ -26,7 +26,7 @@ from shared.domain.errors import (
     StoreUnavailable,
 )
 from shared.domain.gateway_proof import GatewayProof
-from tests.fakes.world import a_body
+from tests.fakes.world import CALLER, a_body
 
 SENDING = {
     "submit": submit.submit_notification,
@@ -189,7 +189,7 @@ async def test_receipts_and_health_need_no_token(world: Any, call: Any) -> None:
 def test_patience_is_read_from_prefer(prefer: str | None, seconds: int | None) -> None:
     headers = {"prefer": prefer} if prefer is not None else {}
 
-    wait = submit_request(func.HttpRequest("POST", "/", headers=headers, body=b"")).wait
+    wait = submit_request(func.HttpRequest("POST", "/", headers=headers, body=b""), CALLER).wait
 
     assert wait == (timedelta(seconds=seconds) if seconds else None)
 
@@ -199,7 +199,7 @@ def test_patience_is_read_from_prefer(prefer: str | None, seconds: int | None) -
 )
 def test_patience_that_is_no_number_is_refused(prefer: str) -> None:
     with pytest.raises(InvalidSubmission) as refused:
-        submit_request(func.HttpRequest("POST", "/", headers={"prefer": prefer}, body=b""))
+        submit_request(func.HttpRequest("POST", "/", headers={"prefer": prefer}, body=b""), CALLER)
 
     assert refused.value.status == 400
 
@@ -214,7 +214,7 @@ def test_patience_that_is_no_number_is_refused(prefer: str) -> None:
     ],
 )
 def test_the_idempotency_key_has_two_names(headers: dict[str, str], key: str | None) -> None:
-    assert submit_request(func.HttpRequest("POST", "/", headers=headers, body=b"")).idempotency_key == key
+    assert submit_request(func.HttpRequest("POST", "/", headers=headers, body=b""), CALLER).idempotency_key == key
 
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -226,12 +226,12 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def test_only_a_trace_goes_along_as_a_trace(sent: str, kept: str | None) -> None:
     request = func.HttpRequest("POST", "/", headers={"traceparent": sent}, body=b"body")
 
-    assert (submit_request(request).traceparent, submit_request(request).body) == (kept, b"body")
+    assert (submit_request(request, CALLER).traceparent, submit_request(request, CALLER).body) == (kept, b"body")
 
 
 @pytest.mark.parametrize("name", ["idempotency-key", "x-idempotency-key"])
 def test_a_key_that_is_empty_is_not_no_key(name: str) -> None:
-    assert submit_request(func.HttpRequest("POST", "/", headers={name: ""}, body=b"")).idempotency_key == ""
+    assert submit_request(func.HttpRequest("POST", "/", headers={name: ""}, body=b""), CALLER).idempotency_key == ""
 
 
 PROOF = GatewayProof.of("new-secret-of-the-gateway old-secret-of-the-gateway")
@@ -287,6 +287,7 @@ async def test_what_a_caller_says_of_itself_in_headers_changes_nothing(world: An
         ("application/json; charset=utf-8", 202),
         ("Application/JSON", 202),
         ("", 202),
+        ("application/octet-stream", 202),
         ("text/plain", 415),
         ("application/x-www-form-urlencoded", 415),
         ("application/jsonp", 415),
