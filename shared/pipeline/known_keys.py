@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.api_key import ApiKey, KeyKind, id_in
-from shared.domain.errors import NotAuthenticated, StoreUnavailable, RateExceeded
+from shared.domain.errors import NotAuthenticated, RateExceeded, StoreUnavailable
 from shared.pipeline.api_key_store import ApiKeyStore
 from shared.ports import Caller, Clock
 
