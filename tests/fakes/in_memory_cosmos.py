@@ -127,7 +127,7 @@ class InMemoryContainer:
         for document in await self._call("query", lambda: self._select(query, values, partition_key)):
             yield document
 
-    def _select(  # noqa: PLR0911 - one for each query
+    def _select(  # noqa: C901, PLR0911 - one for each query
         self, query: str, values: dict[str, Any], partition_key: str | None
     ) -> list[dict[str, Any]]:
         scope = [doc for (partition, _), doc in self.documents.items() if partition_key in {None, partition}]
