@@ -16,7 +16,7 @@ blueprint = func.Blueprint()
 @blueprint.route(route="v1/receipts/{provider}", methods=["POST"])
 @problems_as_json
 async def receive_receipts(req: func.HttpRequest) -> func.HttpResponse:
-    """204 once the broker has what the provider said, 200 for its handshake; its signature or key is the credential."""
+    """204 once the broker has what was said, 200 where the vendor hears more; the signature or key is its credential."""
     url = urlsplit(req.url)
     request = ReceiptRequest(
         path_and_query=f"{url.path}?{url.query}" if url.query else url.path,
@@ -26,5 +26,5 @@ async def receive_receipts(req: func.HttpRequest) -> func.HttpResponse:
     )
     taken = await receipts.receive_receipts(req.route_params["provider"], request, services())
     if taken.answer is not None:
-        return func.HttpResponse(taken.answer, mimetype="application/json")
+        return func.HttpResponse(taken.answer, mimetype=taken.media_type)
     return func.HttpResponse(status_code=204)

@@ -141,6 +141,7 @@ def build_services(settings: Settings) -> Services:
         callback_client=guarded,
         check_destination=partial(check_url, allow_http=settings.allow_http_destinations),
         bucket_secret=settings.bucket_secret,
+        reply_rules=settings.reply_rules,
         links=_links(settings),
         limits=CallLimits(leases, _call_limits(providers, settings)),
         checks=_send_checks(database, leases, prices, settings),

@@ -19,6 +19,7 @@ from shared.domain.breaker import BreakerPolicy
 from shared.domain.gateway_proof import GatewayProof
 from shared.domain.lane_pressure import LagLimits
 from shared.domain.notification import Lane
+from shared.domain.reply import ReplyRules, read_sender_tenants
 from shared.pipeline.admission import Thresholds
 from shared.pipeline.services import Patience
 from shared.providers.provider_settings import base_url
@@ -48,6 +49,7 @@ class Settings:
     gateway: GatewayProof
     public_base_url: str | None
     data_keys: DataKeySettings
+    reply_rules: ReplyRules
     bucket_secret: bytes = field(repr=False)
     callback_secrets_key: str = field(repr=False)
     raw: Mapping[str, str] = field(repr=False)
@@ -87,6 +89,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         brakes=_brakes(environment),
         sms_per_country_per_minute=_count(environment, "SMS_PER_COUNTRY_PER_MINUTE", 0) or None,
         public_base_url=_public_base_url(environment),
+        reply_rules=_reply_rules(environment),
         price_file=Path(environment.get("PRICE_FILE") or BUILT_IN),
         gateway=GatewayProof.of(environment.get("GATEWAY_PROOF", "")),
         data_keys=_data_keys(environment),
@@ -108,6 +111,12 @@ def _data_keys(environment: Mapping[str, str]) -> DataKeySettings:
     if provider == "keyvault":
         return DataKeySettings(vault_key=_required(environment, "DATA_KEYS_VAULT_KEY"))
     raise ValueError("the setting DATA_KEYS_PROVIDER is neither local nor keyvault")
+def _reply_rules(environment: Mapping[str, str]) -> ReplyRules:
+    try:
+        tenants = read_sender_tenants(environment.get("REPLY_TENANTS", ""))
+    except ValueError as error:
+        raise ValueError("the setting REPLY_TENANTS is not a list of number=tenant") from error
+    return ReplyRules(tenants, environment.get("REPLY_HELP_TEXT", "").strip() or None)
 
 
 def _thresholds(environment: Mapping[str, str]) -> Thresholds:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_azure.entra.identities import CLIENT_IDS
 from local_azure.up.ports import HOST, Ports
 
 # What any program needs to run; nothing else of the environment reaches the parts that play Azure.
@@ -147,6 +148,8 @@ def _addresses(keys: Mapping[str, str], ports: Ports, tenant_id: str) -> dict[st
         "TWILIO_WHATSAPP_FROM_NUMBER": "+14155238886",
         "PUBLIC_BASE_URL": api,
         "RECEIPTS_URL": api,
+        "REPLY_TENANTS": f"*={CLIENT_IDS['demo']}",
+        "REPLY_HELP_TEXT": "CNS demo. Write STOP to get no more messages, START to get them again.",
         "IDENTITY_ISSUER": f"{issuer}/v2.0",
         "IDENTITY_AUDIENCE": "api://cns",
         "IDENTITY_JWKS_URI": f"{issuer}/discovery/v2.0/keys",

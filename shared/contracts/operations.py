@@ -102,7 +102,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/receipts/{provider}",
         "Take a provider's receipts",
         None,
-        {204: Answer("Taken.")},
+        {
+            204: Answer("Taken."),
+            200: Answer("Taken, with what the vendor is to hear: a handshake, or a reply to a customer."),
+        },
         (400, 401, 404, 503),
         {"description": "As the provider documents it; its signature is the credential."},
         (Parameter("provider", "path", "The provider's name."),),

@@ -16,6 +16,7 @@ from shared.domain.identifiers import AttemptRef, PartitionKey, TenantId, partit
 from shared.domain.receipt import Receipt
 from shared.domain.status import status_of_receipt
 from shared.pipeline.owners import with_tenants
+from shared.pipeline.replies import hears_replies, heed_replies
 from shared.pipeline.services import STATUS, Services
 from shared.pipeline.suppressions import heed_receipts
 from shared.ports import ReceiptRequest
@@ -36,6 +37,7 @@ class Taken:
 
     events: int = 0
     answer: bytes | None = None
+    media_type: str = "application/json"
 
 
 async def receive_receipts(provider: str, request: ReceiptRequest, services: Services) -> Taken:
@@ -61,7 +63,9 @@ async def receive_receipts(provider: str, request: ReceiptRequest, services: Ser
     if messages:
         await services.publisher.publish(STATUS, messages)
     await heed_receipts(receipts, services)
-    return Taken(sum(map(len, by_delivery.values())))
+    count = sum(map(len, by_delivery.values()))
+    told = await heed_replies(source, request, services) if hears_replies(source) else None
+    return Taken(count, *told) if told else Taken(count)
 
 
 async def _by_delivery(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from shared.domain.gateway_proof import GatewayProof
 from shared.domain.prices import PriceBook
 from shared.pipeline.api_key_store import ApiKeyStore
+from shared.domain.reply import ReplyRules
 from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
@@ -102,6 +103,7 @@ class Services:
     limits: CallLimits
     checks: SendChecks
     bucket_secret: bytes = field(repr=False)
+    reply_rules: ReplyRules = field(default_factory=ReplyRules)
     links: UnsubscribeLinks = field(default_factory=UnsubscribeLinks)
     prices: PriceBook = field(default_factory=PriceBook)
     gateway: GatewayProof = field(default_factory=GatewayProof)

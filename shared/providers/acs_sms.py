@@ -29,6 +29,7 @@ from shared.domain.content import SmsContent
 from shared.domain.errors import InDoubt, Misconfigured, ProviderError, Rejected, Throttled, Transient
 from shared.domain.identifiers import AttemptRef
 from shared.domain.receipt import Receipt, ReceiptKind
+from shared.domain.reply import Reply, number_of
 from shared.ports import Accepted, HttpAnswer, HttpClient, OutboundMessage, ReceiptRequest
 from shared.providers.communication_services import Resource, resource_of
 from shared.providers.event_grid import GridEvent, events_of, handshake_answer, receipt_keys, verify_key
@@ -58,6 +59,7 @@ ITEM_STATUSES: Mapping[int, Failure] = {
     429: (Throttled, "too_many_requests"),
 }
 REPORT = "Microsoft.Communication.SMSDeliveryReportReceived"
+INCOMING = "Microsoft.Communication.SMSReceived"
 STATUSES_OF_REPORTS: Mapping[str, ReceiptKind] = {"delivered": ReceiptKind.DELIVERED, "failed": ReceiptKind.FAILED}
 # The number at the head of ``deliveryStatusDetails``; it refines *failed*.
 CODES: Mapping[str, tuple[ReceiptKind, str]] = {
@@ -116,7 +118,7 @@ def from_settings(settings: Mapping[str, str], http: HttpClient, guarded: HttpCl
 
 
 class AcsSms:
-    """Carries SMS; posts receipts through Event Grid."""
+    """Carries SMS; posts receipts and customers' replies through Event Grid."""
 
     name = "acs_sms"
     channel = "sms"
@@ -189,6 +191,29 @@ class AcsSms:
         """
         receipts = (_receipt(event) for event in events_of(request) if event.kind == REPORT)
         return [receipt for receipt in receipts if receipt]
+
+    def replies(self, request: ReceiptRequest) -> Sequence[Reply]:
+        """What customers wrote, in a verified request.
+
+        Raises:
+            InvalidSubmission: the body is no list of events.
+        """
+        replies = (_reply(event) for event in events_of(request) if event.kind == INCOMING)
+        return [reply for reply in replies if reply]
+
+    def reply_document(self, text: str | None) -> tuple[bytes, str] | None:  # noqa: ARG002 - Event Grid passes nothing on
+        """Nothing: an answer to Event Grid reaches no customer."""
+        return None
+
+
+def _reply(event: GridEvent) -> Reply | None:
+    data = event.data
+    sender, to = number_of(str(data.get("from") or "")), number_of(str(data.get("to") or ""))
+    if sender is None:
+        return None
+    # A short code has no plus sign.
+    number = to.e164 if to else str(data.get("to") or "")
+    return Reply(str(data.get("messageId") or ""), sender, number, str(data.get("message") or ""), _moment(event))
 
 
 def _item(answer: HttpAnswer) -> Mapping[str, object]:

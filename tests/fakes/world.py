@@ -28,6 +28,7 @@ from shared.domain.errors import DestinationRefused
 from shared.domain.identifiers import TenantId, TrackingId
 from shared.domain.notification import Delivery, Notification
 from shared.domain.prices import PriceBook
+from shared.domain.reply import ReplyRules
 from shared.pipeline.call_limits import CallLimits
 from shared.pipeline.consents import Consents
 from shared.pipeline.frequency import Frequency
@@ -147,6 +148,7 @@ class World:
             checks=self._checks(leases),
             prices=self.prices,
             bucket_secret=b"bucket secret",
+            reply_rules=ReplyRules({"+1555": (TENANT,)}, "Write STOP to stop."),
             links=UnsubscribeLinks("https://notify.example", b"bucket secret"),
             patience=self.patience,
         )

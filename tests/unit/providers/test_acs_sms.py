@@ -9,8 +9,9 @@ from shared.domain.content import SmsContent
 from shared.domain.errors import InDoubt, Misconfigured, Rejected, Throttled, Transient
 from shared.domain.identifiers import AttemptId
 from shared.domain.receipt import ReceiptKind
+from shared.domain.reply import Reply
 from shared.ports import OutboundMessage, ReceiptRequest
-from shared.providers.acs_sms import AcsSms, AcsSmsSettings, from_settings
+from shared.providers.acs_sms import INCOMING, AcsSms, AcsSmsSettings, from_settings
 from shared.providers.communication_services import Resource
 from shared.providers.sms_senders import SmsSenders
 from tests.unit.providers.recording_client import NOW, RecordingClient, answer
@@ -176,3 +177,27 @@ async def test_it_reaches_the_numbers_that_it_has_senders_for():
     with pytest.raises(Rejected, match="country_not_enabled"):
         await somewhere.send(replace(message(), address=french))
     assert client.posted == []
+
+
+def incoming(**data) -> list[Reply]:
+    facts = {"messageId": "in-1", "from": "15005550001", "to": "18005550100", "message": "STOP"}
+    facts |= {"receivedTimestamp": "2026-11-24T12:29:00Z"} | data
+    event = {"eventType": INCOMING, "eventTime": "2026-11-24T12:30:00Z", "data": facts}
+    return list(provider()[0].replies(ReceiptRequest("/", {}, {}, orjson.dumps([event]))))
+
+
+def test_what_a_customer_wrote_is_a_reply_with_its_own_time():
+    [reply] = incoming()
+
+    assert (reply.sender.e164, reply.to, reply.text, reply.message_id) == (
+        "+15005550001", "+18005550100", "STOP", "in-1",
+    )  # fmt: skip
+    assert reply.at.isoformat() == "2026-11-24T12:29:00+00:00"
+
+
+def test_a_short_code_of_ours_stays_as_it_is_and_one_that_writes_is_no_customer():
+    [reply] = incoming(to="12345")
+
+    assert reply.to == "12345"
+    assert incoming(**{"from": "12345"}) == []
+    assert provider()[0].reply_document("help") is None

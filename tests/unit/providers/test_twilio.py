@@ -14,6 +14,7 @@ from shared.domain.errors import InDoubt, Misconfigured, ReceiptNotAuthentic, Re
 from shared.domain.identifiers import AttemptId
 from shared.domain.look_up import AttemptInDoubt, NotTaken, Unknown
 from shared.domain.receipt import ReceiptKind
+from shared.domain.reply import Keyword
 from shared.ports import OutboundMessage, ReceiptRequest
 from shared.providers.sms_senders import SmsSenders
 from shared.providers.twilio import Twilio, TwilioSettings
@@ -258,3 +259,42 @@ def test_an_unknown_code_is_warned_of_once(caplog):
 
 def test_secrets_stay_out_of_representations():
     assert "token" not in repr(SETTINGS).replace("auth_token", "")
+
+
+def incoming(**changed) -> ReceiptRequest:
+    fields = {
+        "MessageSid": "SM2",
+        "AccountSid": "AC1",
+        "From": "+15005550001",
+        "To": "+15017250604",
+        "Body": "Stop",
+        "SmsStatus": "received",
+        "NumMedia": "0",
+    }
+    body = urlencode({name: value for name, value in (fields | changed).items() if value is not None}).encode()
+    return ReceiptRequest("/api/v1/receipts/twilio", {}, {}, body)
+
+
+def test_an_incoming_message_is_a_reply_and_no_receipt():
+    [reply] = provider().replies(incoming())
+
+    assert (reply.sender.e164, reply.to, reply.text, reply.at) == ("+15005550001", "+15017250604", "Stop", NOW)
+    assert (reply.message_id, reply.keyword) == ("SM2", None)
+    assert provider().parse(incoming()) == []
+    assert "+15005550001" not in repr(reply)
+
+
+def test_what_twilio_understood_itself_needs_no_reading():
+    [reply] = provider().replies(incoming(Body="no more!", OptOutType="STOP"))
+
+    assert reply.keyword is Keyword.STOP
+
+
+@pytest.mark.parametrize("changed", [{"MessageStatus": "delivered"}, {"Body": None}, {"From": "12345"}, {"From": None}])
+def test_what_no_customer_wrote_is_no_reply(changed):
+    assert provider().replies(incoming(**changed)) == []
+
+
+def test_an_answer_to_the_customer_is_escaped_and_may_be_left_out():
+    assert b"<Message>a &lt;b&gt; &amp; c</Message>" in provider().reply_document("a <b> & c")[0]
+    assert b"Message" not in provider().reply_document(None)[0]

@@ -124,3 +124,12 @@ async def test_a_look_up_asks_for_the_number_on_whatsapp():
 
     assert await whatsapp.find_attempt(attempt) == NotTaken()
     assert parse_qs(asked[0].partition("?")[2])["To"] == ["whatsapp:+4915112345678"]
+
+
+def test_what_a_customer_writes_on_whatsapp_is_a_reply_by_number():
+    body = b"From=whatsapp%3A%2B4915112345678&To=whatsapp%3A%2B14155238886&Body=STOP&MessageSid=SM1"
+    whatsapp = from_settings(SETTINGS, RecordingClient(), RecordingClient())
+
+    [reply] = whatsapp.replies(ReceiptRequest("/", {}, {}, body))
+
+    assert (reply.sender.e164, reply.to, reply.text) == ("+4915112345678", "+14155238886", "STOP")
