@@ -16,7 +16,7 @@ blueprint = func.Blueprint()
 @blueprint.route(route="v1/receipts/{provider}", methods=["POST"])
 @problems_as_json
 async def receive_receipts(req: func.HttpRequest) -> func.HttpResponse:
-    """204 once the broker has what was said, 200 where the vendor hears more; the signature or key is its credential."""
+    """204 once the broker has what was said, 200 where the vendor hears more; signature or key is the credential."""
     url = urlsplit(req.url)
     request = ReceiptRequest(
         path_and_query=f"{url.path}?{url.query}" if url.query else url.path,
