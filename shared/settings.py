@@ -111,6 +111,8 @@ def _data_keys(environment: Mapping[str, str]) -> DataKeySettings:
     if provider == "keyvault":
         return DataKeySettings(vault_key=_required(environment, "DATA_KEYS_VAULT_KEY"))
     raise ValueError("the setting DATA_KEYS_PROVIDER is neither local nor keyvault")
+
+
 def _reply_rules(environment: Mapping[str, str]) -> ReplyRules:
     try:
         tenants = read_sender_tenants(environment.get("REPLY_TENANTS", ""))
