@@ -23,6 +23,7 @@ MAY_NAME_ALL = {"shared/providers/__init__.py"}
 MAY_NAME = {
     "twilio": {
         "shared/providers/sendgrid.py",  # SendGrid is Twilio's: its documentation and its headers say so
+        "shared/providers/twilio_replies.py",  # the half of it that listens, for WhatsApp as well
         "shared/providers/twilio_whatsapp.py",
     },
     "slack": {"shared/channels/slack.py", "shared/channels/__init__.py"},  # also a channel
