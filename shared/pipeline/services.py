@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from shared.domain.gateway_proof import GatewayProof
 from shared.domain.prices import PriceBook
-from shared.pipeline.api_key_store import ApiKeyStore
 from shared.domain.reply import ReplyRules
+from shared.pipeline.api_key_store import ApiKeyStore
 from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
