@@ -1,7 +1,6 @@
 """Where consumers want callbacks: /v1/callback-endpoints."""
 
 import azure.functions as func
-import orjson
 
 from functions.http_edge import caller_with, json_answer, problems_as_json
 from shared.bootstrap import services
@@ -26,8 +25,7 @@ async def register_callback_endpoint(req: func.HttpRequest) -> func.HttpResponse
 async def list_callback_endpoints(req: func.HttpRequest) -> func.HttpResponse:
     """The caller's endpoints."""
     caller = await caller_with("Notifications.Read", req)
-    views = await callback_endpoints.list_endpoints(caller, services())
-    return json_answer(orjson.dumps({"endpoints": [orjson.Fragment(view.to_json()) for view in views]}))
+    return json_answer((await callback_endpoints.list_endpoints(caller, services())).to_json())
 
 
 @blueprint.function_name("read_callback_endpoint")
@@ -44,7 +42,7 @@ async def read_callback_endpoint(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="v1/callback-endpoints/{id}", methods=["PUT"])
 @problems_as_json
 async def replace_callback_endpoint(req: func.HttpRequest) -> func.HttpResponse:
-    """The endpoint with another URL and statuses."""
+    """The endpoint as it is now."""
     caller = await caller_with("Notifications.Send", req)
     view = await callback_endpoints.replace_endpoint(req.route_params["id"], req.get_body(), caller, services())
     return json_answer(view.to_json())
@@ -58,3 +56,34 @@ async def remove_callback_endpoint(req: func.HttpRequest) -> func.HttpResponse:
     caller = await caller_with("Notifications.Send", req)
     await callback_endpoints.remove_endpoint(req.route_params["id"], caller, services())
     return func.HttpResponse(status_code=204)
+
+
+@blueprint.function_name("test_callback_endpoint")
+@blueprint.route(route="v1/callback-endpoints/{id}/test", methods=["POST"])
+@problems_as_json
+async def test_callback_endpoint(req: func.HttpRequest) -> func.HttpResponse:
+    """What came of a test event."""
+    caller = await caller_with("Notifications.Send", req)
+    view = await callback_endpoints.try_endpoint(req.route_params["id"], caller, services())
+    return json_answer(view.to_json())
+
+
+@blueprint.function_name("rotate_callback_secret")
+@blueprint.route(route="v1/callback-endpoints/{id}/secrets", methods=["POST"])
+@problems_as_json
+async def rotate_callback_secret(req: func.HttpRequest) -> func.HttpResponse:
+    """201 with the new signing secret, shown this once."""
+    caller = await caller_with("Notifications.Send", req)
+    view = await callback_endpoints.rotate_secret(req.route_params["id"], req.get_body(), caller, services())
+    return json_answer(view.to_json(), 201)
+
+
+@blueprint.function_name("revoke_callback_secret")
+@blueprint.route(route="v1/callback-endpoints/{id}/secrets/{secretId}", methods=["DELETE"])
+@problems_as_json
+async def revoke_callback_secret(req: func.HttpRequest) -> func.HttpResponse:
+    """The endpoint without a secret that another has taken the place of."""
+    caller = await caller_with("Notifications.Send", req)
+    endpoint_id, secret_id = req.route_params["id"], req.route_params["secretId"]
+    view = await callback_endpoints.revoke_secret(endpoint_id, secret_id, caller, services())
+    return json_answer(view.to_json())

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from shared.contracts.events import BusMessage
 from shared.domain.address import Address
+from shared.domain.callback_mark import CallbackMark
 from shared.domain.chunk import ChunkItem
 from shared.domain.content import Content
 from shared.domain.errors import ProviderError
@@ -211,7 +212,9 @@ class NotificationStore(Protocol):
         """The notification, taken back from here on: no attempt begins any more. Raises NotFound."""
         ...
 
-    async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:
+    async def record_callbacks(
+        self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, CallbackMark]]
+    ) -> None:
         """For each notification, the state of its callbacks by their key."""
         ...
 
@@ -237,48 +240,6 @@ class TenantPolicies(Protocol):
 
     async def replace(self, tenant: TenantId, policy: TenantPolicy, version: str) -> PolicyVersion:
         """The policy, stored in place of ``version``. Raises VersionChanged, StoreUnavailable."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackEndpoint:
-    """Where a consumer wants to be called. ``secrets`` are newest first."""
-
-    id: str
-    tenant_id: TenantId
-    url: str
-    statuses: tuple[str, ...]
-    secrets: tuple[str, ...] = field(repr=False)
-    created_at: datetime
-    enabled: bool = True
-    disabled_reason: str | None = None
-
-
-class CallbackEndpointStore(Protocol):
-    """``callback-endpoints``."""
-
-    async def list_for(self, tenant: TenantId) -> Sequence[CallbackEndpoint]:
-        """The tenant's endpoints."""
-        ...
-
-    async def read(self, tenant: TenantId, endpoint_id: str) -> CallbackEndpoint:
-        """One endpoint. Raises NotFound."""
-        ...
-
-    async def save(self, endpoint: CallbackEndpoint) -> None:
-        """The endpoint is stored, replacing what was there under its id."""
-        ...
-
-    async def change(self, endpoint: CallbackEndpoint) -> None:
-        """The endpoint as it is stored is replaced. Raises NotFound when it was removed meanwhile."""
-        ...
-
-    async def disable(self, endpoint: CallbackEndpoint, reason: str) -> bool:
-        """Whether the endpoint was disabled; not when it was removed, or has another URL by now."""
-        ...
-
-    async def delete(self, tenant: TenantId, endpoint_id: str) -> None:
-        """The endpoint is gone. Raises NotFound."""
         ...
 
 

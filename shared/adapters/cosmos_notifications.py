@@ -32,6 +32,7 @@ from shared.contracts.stored_documents import (
     notification_of,
     stamp,
 )
+from shared.domain.callback_mark import CallbackMark
 from shared.domain.chunk import ChunkItem
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.idempotency import KeyRecord, KeyTaken
@@ -242,7 +243,9 @@ class CosmosNotificationStore:
             return await self.read(tenant, tracking_id)  # cancelled before, or there is no such notification
         return await self._opened(answer)
 
-    async def record_callbacks(self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, str]]) -> None:
+    async def record_callbacks(
+        self, partition: PartitionKey, marks: Mapping[TrackingId, Mapping[str, CallbackMark]]
+    ) -> None:
         patches: list[Patch] = [
             patch
             for tracking_id, states in marks.items()

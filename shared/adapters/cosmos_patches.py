@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any
 
 from shared.adapters.cosmos_client import Patch
-from shared.contracts.stored_documents import Document, attempt_document, history_document, stamp
+from shared.contracts.stored_documents import Document, attempt_document, history_document, mark_document, stamp
+from shared.domain.callback_mark import CallbackMark
 from shared.domain.chunk import ChunkItem
 from shared.domain.identifiers import AttemptRef, PartitionKey, TenantId
 from shared.domain.notification import Attempt, HistoryEntry
@@ -211,8 +212,9 @@ def cancellation(tracking_id: str, at: datetime) -> Patch:
     )
 
 
-def callback_marks(tracking_id: str, states: Mapping[str, str]) -> Iterator[Patch]:
+def callback_marks(tracking_id: str, marks: Mapping[str, CallbackMark]) -> Iterator[Patch]:
     """The state of each callback, by its key, ten to a patch."""
-    entries = iter(states.items())
+    entries = iter(marks.items())
     while part := list(islice(entries, _MAX_OPERATIONS)):
-        yield Patch(tracking_id, [_set(f"/callbacks/{key}", state) for key, state in part], "from c where true")
+        operations = [_set(f"/callbacks/{key}", mark_document(mark)) for key, mark in part]
+        yield Patch(tracking_id, operations, "from c where true")

@@ -21,7 +21,7 @@ from pydantic import (
 
 from shared.channels import CHANNELS
 from shared.contracts.channel_name import ChannelName
-from shared.contracts.examples import CALLBACK_ENDPOINT_EXAMPLE, NOTIFICATION_EXAMPLE
+from shared.contracts.examples import NOTIFICATION_EXAMPLE
 from shared.contracts.field_types import (
     Inbound,
     Instant,
@@ -32,7 +32,6 @@ from shared.contracts.field_types import (
     Outbound,
     TemplateId,
     Version,
-    plain,
 )
 from shared.domain.channel import Recipient
 from shared.domain.content import Content
@@ -178,20 +177,6 @@ class SubmitBatch(BaseModel):
     notifications: Annotated[list[JsonValue], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
 
-OutwardStatus = Literal["SENT", "DELIVERED", "FAILED", "BOUNCED", "UNSUBSCRIBED"]
-
-
-class RegisterCallbackEndpoint(Inbound):
-    """Where a consumer wants to be called, and about what."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [CALLBACK_ENDPOINT_EXAMPLE]})
-
-    url: Annotated[str, plain(2048)]
-    statuses: Annotated[
-        list[Literal["SENT", "DELIVERED", "FAILED", "BOUNCED", "UNSUBSCRIBED"]], Field(min_length=1, max_length=8)
-    ]
-
-
 class TargetView(Outbound):
     """What one try came to at one of several targets, such as a customer's devices, counted from 0."""
 
@@ -298,14 +283,3 @@ class BatchView(Outbound):
     accepted: int
     rejected: int
     items: list[BatchItemView]
-
-
-class CallbackEndpointView(Outbound):
-    """A registered callback endpoint; ``secret`` only in the answer that created it."""
-
-    id: str
-    url: str
-    statuses: list[str]
-    state: str
-    created_at: datetime
-    secret: str | None = None

@@ -7,6 +7,7 @@ registered, so that neither has an operation the other has not.
 from shared.contracts import http_api, tenant_policy_api
 from shared.contracts.api_key_operations import API_KEY_OPERATIONS
 from shared.contracts.audit_operations import AUDIT_OPERATIONS
+from shared.contracts.callback_operations import CALLBACK_OPERATIONS
 from shared.contracts.dead_letter_operations import DEAD_LETTER_OPERATIONS
 from shared.contracts.http_api import MAX_IDEMPOTENCY_KEY_LENGTH, MAX_WAIT
 from shared.contracts.operation import ETAG, Answer, Operation, Parameter, Schema
@@ -16,7 +17,6 @@ from shared.contracts.timeline_operations import TIMELINE_OPERATIONS
 from shared.contracts.unsubscribe_operations import UNSUBSCRIBE_OPERATIONS
 
 _TRACKING_ID = Parameter("trackingId", "path", "The tracking id of the answer to the submission (a ULID).")
-_ENDPOINT_ID = Parameter("id", "path", "The endpoint's id, as it was answered when it was registered.")
 _TENANT = Parameter("tenant", "path", "The tenant, which is the calling application's id.")
 _IF_MATCH = Parameter("If-Match", "header", "The ETag of the version that is replaced; required.")
 _IDEMPOTENCY_KEY = Parameter(
@@ -36,11 +36,6 @@ _REPLAYED = {"Idempotency-Replayed": _RETRY_SAFELY}
 _LOCATION = {"Location": "Where the resource is."}
 
 _HEALTH: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
-_ENDPOINTS: Schema = {
-    "type": "object",
-    "properties": {"endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/CallbackEndpointView"}}},
-    "required": ["endpoints"],
-}
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -111,61 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (Parameter("provider", "path", "The provider's name."),),
         tag="Receipts",
     ),
-    Operation(
-        "register_callback_endpoint",
-        "POST",
-        "/v1/callback-endpoints",
-        "Register where callbacks go",
-        "Notifications.Send",
-        {201: Answer("Registered; the secret is shown this once.", http_api.CallbackEndpointView, _LOCATION)},
-        (401, 403, 422, 503),
-        http_api.RegisterCallbackEndpoint,
-        tag="Callback endpoints",
-    ),
-    Operation(
-        "list_callback_endpoints",
-        "GET",
-        "/v1/callback-endpoints",
-        "List the caller's callback endpoints",
-        "Notifications.Read",
-        {200: Answer("The endpoints, without their secrets.", _ENDPOINTS)},
-        (401, 403, 503),
-        tag="Callback endpoints",
-    ),
-    Operation(
-        "read_callback_endpoint",
-        "GET",
-        "/v1/callback-endpoints/{id}",
-        "Read one callback endpoint",
-        "Notifications.Read",
-        {200: Answer("The endpoint, without its secret.", http_api.CallbackEndpointView)},
-        (401, 403, 404, 503),
-        parameters=(_ENDPOINT_ID,),
-        tag="Callback endpoints",
-    ),
-    Operation(
-        "replace_callback_endpoint",
-        "PUT",
-        "/v1/callback-endpoints/{id}",
-        "Change a callback endpoint's URL and statuses; enables it again",
-        "Notifications.Send",
-        {200: Answer("The endpoint as it is now.", http_api.CallbackEndpointView)},
-        (401, 403, 404, 422, 503),
-        http_api.RegisterCallbackEndpoint,
-        (_ENDPOINT_ID,),
-        tag="Callback endpoints",
-    ),
-    Operation(
-        "remove_callback_endpoint",
-        "DELETE",
-        "/v1/callback-endpoints/{id}",
-        "Remove a callback endpoint",
-        "Notifications.Send",
-        {204: Answer("It is gone.")},
-        (401, 403, 404, 503),
-        parameters=(_ENDPOINT_ID,),
-        tag="Callback endpoints",
-    ),
+    *CALLBACK_OPERATIONS,
     Operation(
         "read_tenant_policy",
         "GET",

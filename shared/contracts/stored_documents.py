@@ -10,12 +10,13 @@ name. Documents from before that have it in the open, at the same names, and are
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from shared.channels import CHANNELS
 from shared.contracts.personal_fields import opened, personal_of, with_personal
 from shared.contracts.sealing import Sealer
 from shared.domain.address import UnreadAddress
+from shared.domain.callback_mark import CallbackMark, CallbackState
 from shared.domain.content import UnreadContent
 from shared.domain.idempotency import KeyRecord
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
@@ -114,6 +115,34 @@ def _history_entry(document: Document) -> HistoryEntry:
         attempt=document.get("attempt", 0),
         provider=document.get("provider"),
         reason=document.get("reason"),
+    )
+
+
+def mark_document(mark: CallbackMark) -> Document:
+    """A callback's mark as it is stored."""
+    return _present(
+        state=mark.state.value,
+        at=stamp(mark.at),
+        attempt=mark.attempt or None,
+        reason=mark.reason,
+        httpStatus=mark.http_status,
+        ms=mark.milliseconds,
+        dueAt=stamp(mark.due_at),
+    )
+
+
+def _mark(stored: Document | str) -> CallbackMark:
+    if isinstance(stored, str):  # as version 0.1 stored it: the state, and after a colon the reason
+        state, _, reason = stored.partition(":")
+        return CallbackMark(CallbackState(state), reason=reason or None)
+    return CallbackMark(
+        state=CallbackState(stored["state"]),
+        at=_instant(stored.get("at")),
+        attempt=stored.get("attempt", 0),
+        reason=stored.get("reason"),
+        http_status=stored.get("httpStatus"),
+        milliseconds=stored.get("ms"),
+        due_at=_instant(stored.get("dueAt")),
     )
 
 
@@ -243,7 +272,7 @@ def notification_of(document: Mapping[str, Any], sealer: Sealer | None = None) -
             for channel, part in document["deliveries"].items()
         },
         history=tuple(_history_entry(entry) for entry in document["history"]),
-        callbacks=cast("dict[str, str]", document.get("callbacks", {})),
+        callbacks={key: _mark(mark) for key, mark in document.get("callbacks", {}).items()},
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.address import Address
+from shared.domain.callback_mark import CallbackMark
 from shared.domain.content import Content
 from shared.domain.identifiers import AttemptId, PartitionKey, TenantId, TrackingId
 from shared.domain.quick_dataclass import quick_dataclass
@@ -153,7 +154,7 @@ class Notification:
     metadata: Mapping[str, str] = field(default_factory=dict)
     awaited: bool = False
     history: tuple[HistoryEntry, ...] = ()
-    callbacks: Mapping[str, str] = field(default_factory=dict)
+    callbacks: Mapping[str, CallbackMark] = field(default_factory=dict)
     fallback: Fallback | None = None
     cancelled_at: datetime | None = None
     is_test: bool = False

@@ -12,9 +12,11 @@ from shared.pipeline.api_key_store import ApiKeyStore
 from shared.pipeline.audit_log import AuditLog
 from shared.pipeline.brakes import Brakes
 from shared.pipeline.call_limits import CallLimits
+from shared.pipeline.callback_endpoint_store import CallbackEndpointStore
 from shared.pipeline.consents import Consents
 from shared.pipeline.data_key_store import DataKeyStore
 from shared.pipeline.dead_letter_store import DeadLetterStore
+from shared.pipeline.endpoint_watch import EndpointWatch
 from shared.pipeline.joint_commits import JointCommits
 from shared.pipeline.known_keys import KnownKeys
 from shared.pipeline.lanes import Lanes
@@ -31,7 +33,6 @@ from shared.pipeline.send_checks import SendChecks
 from shared.pipeline.timeline_store import TimelineStore
 from shared.pipeline.unsubscribe_links import UnsubscribeLinks
 from shared.ports import (
-    CallbackEndpointStore,
     Clock,
     HttpClient,
     NotificationStore,
@@ -114,6 +115,7 @@ class Services:
     brakes: Brakes = field(default_factory=Brakes)
     joint_commits: JointCommits = field(default_factory=JointCommits)
     busy_endpoints: Counter[str] = field(default_factory=Counter)
+    endpoint_watch: EndpointWatch = field(default_factory=EndpointWatch)
     recently_fired: Recently = field(default_factory=Recently)
     recorded: Recorded = field(default_factory=Recorded)
     recently_indexed: Recently = field(default_factory=Recently)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.contracts.callback_endpoints_api import RegisterCallbackEndpoint
 from shared.contracts.examples import CALLBACK_ENDPOINT_EXAMPLE
-from shared.contracts.http_api import RegisterCallbackEndpoint, SubmitNotification
+from shared.contracts.http_api import SubmitNotification
 from shared.contracts.openapi import openapi_document
 from shared.contracts.operations import OPERATIONS
 from shared.contracts.reference_page import reference_page

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.domain.errors import InDoubt, NotFound
+from shared.domain.callback_endpoint import CallbackEndpoint, SigningSecret
+from shared.domain.errors import InDoubt, NotFound, VersionChanged
 from shared.domain.identifiers import TenantId
-from shared.ports import CallbackEndpoint, HttpAnswer
+from shared.domain.notification import Notification
+from shared.ports import HttpAnswer
 from tests.fakes.clock import START
 from tests.fakes.steps import Lost, StepsThrough
 
@@ -16,8 +18,10 @@ SECRET = "whsec_" + "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 class InMemoryEndpointStore:
     def __init__(self) -> None:
         self.endpoints: dict[tuple[str, str], CallbackEndpoint] = {}
+        self.writes = 0
+        self.waited_for = 0
 
-    async def list_for(self, tenant: TenantId) -> Sequence[CallbackEndpoint]:
+    async def list_now(self, tenant: TenantId) -> Sequence[CallbackEndpoint]:
         return [endpoint for (owner, _), endpoint in self.endpoints.items() if owner == tenant]
 
     async def read(self, tenant: TenantId, endpoint_id: str) -> CallbackEndpoint:
@@ -26,18 +30,20 @@ class InMemoryEndpointStore:
         return self.endpoints[tenant, endpoint_id]
 
     async def save(self, endpoint: CallbackEndpoint) -> None:
-        self.endpoints[endpoint.tenant_id, endpoint.id] = endpoint
+        self.writes += 1
+        self.endpoints[endpoint.tenant_id, endpoint.id] = replace(endpoint, version=f'"{self.writes}"')
 
-    async def change(self, endpoint: CallbackEndpoint) -> None:
-        await self.read(endpoint.tenant_id, endpoint.id)
-        await self.save(endpoint)
-
-    async def disable(self, endpoint: CallbackEndpoint, reason: str) -> bool:
+    async def replace(self, endpoint: CallbackEndpoint) -> CallbackEndpoint:
         stored = self.endpoints.get((endpoint.tenant_id, endpoint.id))
-        if stored is None or stored.url != endpoint.url:
-            return False
-        await self.save(replace(stored, enabled=False, disabled_reason=reason))
-        return True
+        if stored is None or stored.version != endpoint.version:
+            raise VersionChanged(endpoint.id)
+        await self.save(endpoint)
+        return self.endpoints[endpoint.tenant_id, endpoint.id]
+
+    async def seen_everywhere(self) -> None:
+        self.waited_for += 1
+
+    list_for, read_now, create = list_now, read, save
 
     async def delete(self, tenant: TenantId, endpoint_id: str) -> None:
         await self.read(tenant, endpoint_id)
@@ -50,7 +56,7 @@ def an_endpoint(tenant: str, endpoint_id: str = "ep1", statuses: tuple[str, ...]
         tenant_id=TenantId(tenant),
         url=f"https://consumer.example/{endpoint_id}",
         statuses=statuses,
-        secrets=(SECRET,),
+        secrets=(SigningSecret("sk0", SECRET, START),),
         created_at=START,
     )
 
@@ -68,7 +74,7 @@ class FakeCallbackClient:
     def __init__(self) -> None:
         self.steps = StepsThrough()
         self.calls: list[Call] = []
-        self.answers: dict[str, int | Exception] = {}
+        self.answers: dict[str, int | HttpAnswer | Exception] = {}
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: timedelta) -> HttpAnswer:
         try:
@@ -79,4 +85,12 @@ class FakeCallbackClient:
         answer = self.answers.get(url, 204)
         if isinstance(answer, Exception):
             raise answer
-        return HttpAnswer(answer, {}, b"")
+        return answer if isinstance(answer, HttpAnswer) else HttpAnswer(answer, {}, b"")
+
+
+def marks_of(notification: Notification) -> dict[str, str]:
+    """What stands on a notification about its callbacks: the state, and after a colon the reason."""
+    return {
+        key: mark.state.value if mark.reason is None else f"{mark.state.value}:{mark.reason}"
+        for key, mark in notification.callbacks.items()
+    }

@@ -23,6 +23,8 @@ MAX_BATCH_OPERATIONS = 100
 MAX_BYTES = 2 * 1024 * 1024  # of a document, and of a transactional batch
 _MISSING, _TAKEN, _CONDITION, _TOO_LARGE, _AWAY = 404, 409, 412, 413, 503
 
+_ALL_OF_A_TYPE = {cosmos_queries.DATA_KEYS: "data-key", cosmos_queries.ENDPOINTS: "endpoint"}
+
 
 def _copy(value: Any) -> Any:
     """As through the wire; also what would not survive it fails here."""
@@ -145,8 +147,8 @@ class InMemoryContainer:
         if query == cosmos_queries.OWNERS:
             found = [doc for doc in scope if doc["id"] in values["@ids"] and doc["type"] == "notification"]
             return [{name: doc[name] for name in ("id", "partitionKey")} for doc in found]
-        if query == cosmos_queries.DATA_KEYS:
-            return [document for document in scope if document["type"] == "data-key"]
+        if query in _ALL_OF_A_TYPE:
+            return [document for document in scope if document["type"] == _ALL_OF_A_TYPE[query]]
         if query == cosmos_queries.SEALED_WITH:
             owner, by = values["@tenant"], values["@by"]
             return [doc for doc in scope if doc["tenantId"] == owner and doc.get("sealed", {}).get("by") == by][:1]

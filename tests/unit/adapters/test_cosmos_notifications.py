@@ -8,6 +8,7 @@ import pytest
 
 from shared.adapters import cosmos_patches
 from shared.contracts.events import NotificationSubmitted
+from shared.domain.callback_mark import CallbackMark, CallbackState
 from shared.domain.chunk import Chunk, ChunkItem
 from shared.domain.errors import Conflict, NotFound, StoreUnavailable
 from shared.domain.idempotency import KeyRecord, KeyTaken
@@ -290,7 +291,9 @@ def test_no_patch_has_more_operations_than_the_store_takes(status: DeliveryStatu
         cosmos_patches.outcome(_outcome(world, chunk, "a", status)),
         cosmos_patches.attempt_only(_outcome(world, chunk, "a", status)),
         cosmos_patches.nudge(Nudge(item.tracking_id, "email", S.SENDING, now, status, now, now)),
-        *cosmos_patches.callback_marks(item.tracking_id, {f"k{n}": "delivered" for n in range(35)}),
+        *cosmos_patches.callback_marks(
+            item.tracking_id, {f"k{n}": CallbackMark(CallbackState.DELIVERED) for n in range(35)}
+        ),
     ]
 
     assert max(len(patch.operations) for patch in patches) <= MAX_PATCH_OPERATIONS

@@ -14,6 +14,9 @@ from shared.pipeline.callback_endpoints import (
     register_endpoint,
     remove_endpoint,
     replace_endpoint,
+    revoke_secret,
+    rotate_secret,
+    try_endpoint,
 )
 from tests.fakes.world import CALLER, TENANT, World
 
@@ -32,9 +35,9 @@ async def test_a_new_endpoint_shows_its_secret_once() -> None:
     assert view.secret is not None
     assert view.secret.startswith("whsec_")
     assert 24 <= len(b64decode(view.secret.removeprefix("whsec_"))) <= 64
-    assert (await world.endpoints.read(TENANT, view.id)).secrets == (view.secret,)
+    assert [each.value for each in (await world.endpoints.read(TENANT, view.id)).secrets] == [view.secret]
     assert (await read_endpoint(view.id, CALLER, world.services)).secret is None
-    assert [each.secret for each in await list_endpoints(CALLER, world.services)] == [None]
+    assert [each.secret for each in (await list_endpoints(CALLER, world.services)).endpoints] == [None]
 
 
 async def test_every_endpoint_has_an_id_and_a_secret_of_its_own() -> None:
@@ -63,6 +66,10 @@ async def test_statuses_named_twice_are_kept_once() -> None:
         (_body(statuses=["OPENED"]), "/statuses/0"),
         (_body(statuses="SENT"), "/statuses"),
         (_body(secret="mine"), "/secret"),
+        (_body(description=""), "/description"),
+        (_body(description="two\nlines"), "/description"),
+        (_body(metadata={"team": 7}), "/metadata/team"),
+        (_body(metadata={str(n): "x" for n in range(21)}), "/metadata"),
     ],
 )
 async def test_what_can_not_be_called_is_refused_where_it_is_wrong(body: bytes, pointer: str) -> None:
@@ -115,10 +122,13 @@ async def test_another_tenants_endpoint_does_not_exist() -> None:
         read_endpoint(view.id, STRANGER, world.services),
         replace_endpoint(view.id, _body(), STRANGER, world.services),
         remove_endpoint(view.id, STRANGER, world.services),
+        try_endpoint(view.id, STRANGER, world.services),
+        rotate_secret(view.id, b"", STRANGER, world.services),
+        revoke_secret(view.id, "sk1", STRANGER, world.services),
     ):
         with pytest.raises(NotFound):
             await attempt
-    assert list(await list_endpoints(STRANGER, world.services)) == []
+    assert (await list_endpoints(STRANGER, world.services)).endpoints == []
 
 
 async def test_a_removed_endpoint_is_gone() -> None:
@@ -129,3 +139,32 @@ async def test_a_removed_endpoint_is_gone() -> None:
 
     with pytest.raises(NotFound):
         await remove_endpoint(view.id, CALLER, world.services)
+
+
+async def test_description_and_metadata_are_kept_shown_and_replaced() -> None:
+    world = World()
+    view = await register_endpoint(_body(description="Orders", metadata={"team": "checkout"}), CALLER, world.services)
+
+    shown = await read_endpoint(view.id, CALLER, world.services)
+    replaced = await replace_endpoint(view.id, _body(description="All orders"), CALLER, world.services)
+
+    assert (shown.description, shown.metadata) == ("Orders", {"team": "checkout"})
+    assert (replaced.description, replaced.metadata) == ("All orders", None)
+
+
+async def test_what_is_changed_is_in_the_audit_trail_without_secrets_or_urls() -> None:
+    world = World()
+    view = await register_endpoint(_body(url="https://consumer.example/hook?token=canary"), CALLER, world.services)
+    await replace_endpoint(view.id, _body(), CALLER, world.services)
+    await rotate_secret(view.id, b"", CALLER, world.services)
+    await remove_endpoint(view.id, CALLER, world.services)
+
+    entries = [doc for doc in world.database.container("audit-logs").documents.values() if doc.get("type") == "entry"]
+    assert sorted(entry["action"] for entry in entries) == [
+        "callback_endpoint.change",
+        "callback_endpoint.register",
+        "callback_endpoint.remove",
+        "callback_endpoint.rotate_secret",
+    ]
+    assert "canary" not in json.dumps(entries)
+    assert "whsec_" not in json.dumps(entries)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.contracts.callback_payload import CallbackBatch
+from shared.domain.callback_mark import CallbackMark, CallbackState
 from shared.domain.errors import DestinationRefused, InDoubt, PublishFailed, Transient
 from shared.domain.notification import Notification
 from shared.domain.status import DeliveryStatus
@@ -12,7 +13,8 @@ from shared.domain.webhook_signature import sign
 from shared.pipeline.callbacks import MAX_BATCH, fire_callbacks, send_callbacks
 from shared.pipeline.services import CALLBACKS
 from shared.pipeline.submit_batch import submit_batch
-from tests.fakes.callback_consumer import SECRET, an_endpoint
+from shared.ports import HttpAnswer
+from tests.fakes.callback_consumer import SECRET, an_endpoint, marks_of
 from tests.fakes.clock import START
 from tests.fakes.world import CALLER, TENANT, World, a_batch, a_body
 
@@ -61,6 +63,23 @@ async def test_what_expired_is_told_as_failed_and_once_with_failed() -> None:
     world = await _world(statuses=("FAILED",))
 
     assert await fire_callbacks(await _with_history(world, S.EXPIRED, S.FAILED), world.services) == 1
+    [batch] = _queued(world)
+    assert [item.reason for item in batch.items] == ["expired"]
+
+
+async def test_an_endpoint_that_wants_everything_hears_every_outcome_and_nothing_else() -> None:
+    world = await _world(statuses=("*",))
+
+    await fire_callbacks(
+        await _with_history(world, S.QUEUED, S.SENDING, S.SENT, S.BOUNCED, S.CANCELLED), world.services
+    )
+
+    [batch] = _queued(world)
+    assert [(item.status, item.reason) for item in batch.items] == [
+        ("SENT", None),
+        ("BOUNCED", None),
+        ("FAILED", "cancelled"),
+    ]
 
 
 async def test_a_change_seen_again_queues_nothing_again() -> None:
@@ -143,7 +162,7 @@ async def test_a_callback_is_posted_signed_and_marked_delivered() -> None:
             "reference": "item-0",
         },
     }
-    assert notification.callbacks == {"email-SENT-ep1": "delivered"}
+    assert marks_of(notification) == {"email-SENT-ep1": "delivered"}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +187,7 @@ async def test_anything_but_2xx_is_planned_again(answer: int | Exception, proble
     [message] = world.publisher.published[CALLBACKS]
     assert message.due_at == START + timedelta(seconds=5)
     assert CallbackBatch.model_validate_json(message.body).attempt == 2
-    assert world.notifications[0].callbacks == {"email-SENT-ep1": f"retrying:{problem}"}
+    assert marks_of(world.notifications[0]) == {"email-SENT-ep1": f"retrying:{problem}"}
 
 
 async def test_a_consumer_that_never_answers_is_tried_ten_times_over_three_days_under_one_id() -> None:
@@ -186,7 +205,7 @@ async def test_a_consumer_that_never_answers_is_tried_ten_times_over_three_days_
     assert waits == [0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
     assert len({call.headers["webhook-id"] for call in world.callback_client.calls}) == 1
     assert len({call.headers["webhook-timestamp"] for call in world.callback_client.calls}) == 10
-    assert world.notifications[0].callbacks == {"email-SENT-ep1": "failed:http_503"}
+    assert marks_of(world.notifications[0]) == {"email-SENT-ep1": "failed:http_503"}
 
 
 async def test_only_what_failed_is_planned_again() -> None:
@@ -204,7 +223,7 @@ async def test_only_what_failed_is_planned_again() -> None:
 
     [again] = _queued(world)
     assert [item.status for item in again.items] == ["DELIVERED"]
-    assert world.notifications[0].callbacks == {
+    assert marks_of(world.notifications[0]) == {
         "email-SENT-ep1": "delivered",
         "email-DELIVERED-ep1": "retrying:http_500",
     }
@@ -219,7 +238,7 @@ async def test_410_disables_the_endpoint_and_is_not_tried_again() -> None:
     endpoint = await world.endpoints.read(TENANT, "ep1")
     assert (endpoint.enabled, endpoint.disabled_reason) == (False, "gone")
     assert world.publisher.published[CALLBACKS] == []
-    assert world.notifications[0].callbacks == {"email-SENT-ep1": "failed:gone"}
+    assert marks_of(world.notifications[0]) == {"email-SENT-ep1": "failed:gone"}
 
 
 async def test_one_endpoints_trouble_is_not_anothers() -> None:
@@ -229,11 +248,11 @@ async def test_one_endpoints_trouble_is_not_anothers() -> None:
     await _fire_and_send(world, S.SENT)
 
     assert (await world.endpoints.read(TENANT, "ep2")).enabled
-    assert world.notifications[0].callbacks["email-SENT-ep2"] == "delivered"
+    assert marks_of(world.notifications[0])["email-SENT-ep2"] == "delivered"
 
 
 @pytest.mark.parametrize("state", ["removed", "disabled"])
-async def test_callbacks_of_an_endpoint_that_is_no_more_are_dropped(state: str) -> None:
+async def test_callbacks_of_an_endpoint_that_is_no_more_are_not_posted(state: str) -> None:
     world = await _world()
     await fire_callbacks(await _with_history(world, S.SENT), world.services)
     if state == "removed":
@@ -245,6 +264,38 @@ async def test_callbacks_of_an_endpoint_that_is_no_more_are_dropped(state: str) 
         await send_callbacks(batch, world.services)
 
     assert world.callback_client.calls == []
+    # What a disabled one did not hear can be replayed once it is enabled again.
+    assert marks_of(world.notifications[0]) == (
+        {} if state == "removed" else {"email-SENT-ep1": "failed:endpoint_disabled"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("wish", "seconds"),
+    [("2", 5), ("60", 60), ("999999999", 86_400), ("Tue, 24 Nov 2026 13:00:00 GMT", 3600), ("soon", 5), ("-7", 5)],
+)
+async def test_retry_after_puts_a_try_off_within_bounds_and_never_hurries_it(wish: str, seconds: int) -> None:
+    world = await _world()
+    world.callback_client.answers["https://consumer.example/ep1"] = HttpAnswer(503, {"retry-after": wish}, b"")
+
+    await _fire_and_send(world, S.SENT)
+
+    [message] = world.publisher.published[CALLBACKS]
+    assert message.due_at == START + timedelta(seconds=seconds)
+
+
+async def test_a_mark_says_when_how_often_and_with_what_answer() -> None:
+    world = await _world("ep1", "ep2", statuses=("SENT",))
+    world.callback_client.answers["https://consumer.example/ep1"] = 500
+
+    await _fire_and_send(world, S.SENT)
+
+    assert world.notifications[0].callbacks == {
+        "email-SENT-ep1": CallbackMark(
+            CallbackState.RETRYING, START, 1, "http_500", 500, 0, START + timedelta(seconds=5)
+        ),
+        "email-SENT-ep2": CallbackMark(CallbackState.DELIVERED, START, 1, None, 204, 0),
+    }
 
 
 async def test_a_batch_redelivered_after_a_crash_posts_under_the_same_ids() -> None:
@@ -256,7 +307,7 @@ async def test_a_batch_redelivered_after_a_crash_posts_under_the_same_ids() -> N
     await send_callbacks(batch, world.fresh_process())
 
     assert len({call.headers["webhook-id"] for call in world.callback_client.calls}) == 1
-    assert world.notifications[0].callbacks == {"email-SENT-ep1": "delivered"}
+    assert marks_of(world.notifications[0]) == {"email-SENT-ep1": "delivered"}
 
 
 async def test_more_than_ten_marks_on_one_notification_are_all_written() -> None:
@@ -264,4 +315,4 @@ async def test_more_than_ten_marks_on_one_notification_are_all_written() -> None
 
     await _fire_and_send(world, S.SENT, S.DELIVERED)
 
-    assert len(world.notifications[0].callbacks) == 24
+    assert len(marks_of(world.notifications[0])) == 24

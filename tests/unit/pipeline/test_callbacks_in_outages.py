@@ -5,7 +5,7 @@ import asyncio
 from shared.contracts.callback_payload import CallbackBatch, CallbackItem
 from shared.pipeline.callbacks import send_callbacks
 from shared.pipeline.submit import submit
-from tests.fakes.callback_consumer import an_endpoint
+from tests.fakes.callback_consumer import an_endpoint, marks_of
 from tests.fakes.clock import START
 from tests.fakes.virtual_time import run_virtually
 from tests.fakes.world import CALLER, TENANT, NoWaiter, World, a_request
@@ -35,5 +35,5 @@ def test_a_store_that_is_away_after_the_post_is_waited_for_without_posting_again
     world = run_virtually(outage())
 
     [notification] = world.notifications
-    assert notification.callbacks == {"email-SENT-ep1": "delivered"}
+    assert marks_of(notification) == {"email-SENT-ep1": "delivered"}
     assert len(world.callback_client.calls) == 1
