@@ -29,6 +29,7 @@ from shared.domain.errors import (
     TooManyRequests,
 )
 from shared.domain.gateway_proof import HEADER
+from shared.pipeline.limits_told import limits_exceeded
 from shared.pipeline.submit import SubmitRequest, key_of_test
 from shared.ports import Caller
 
@@ -68,22 +69,13 @@ def _problem(error: Exception) -> func.HttpResponse:
         headers["Retry-After"] = str(int(_STORE_RETRY_AFTER.total_seconds()))
     if isinstance(error, Conflict | TooManyRequests):
         headers["Retry-After"] = str(max(1, ceil(error.retry_after.total_seconds())))
-    if isinstance(error, RateExceeded) and error.per_second:
-        headers |= _rate_headers(error.per_second, headers["Retry-After"])
+    if isinstance(error, RateExceeded):
+        headers |= limits_exceeded(error, headers["Retry-After"])
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.methods)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return func.HttpResponse(json.dumps(problem), status_code=problem["status"], mimetype=CONTENT_TYPE, headers=headers)
-
-
-def _rate_headers(per_second: float, retry_after: str) -> dict[str, str]:
-    """The tenant's limit, as https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html has it."""
-    window = max(1, ceil(1 / per_second))
-    return {
-        "RateLimit-Policy": f'"tenant";q={max(1, int(per_second * window))};w={window}',
-        "RateLimit": f'"tenant";r=0;t={retry_after}',
-    }
 
 
 async def caller_with(role: str, req: func.HttpRequest, takes: Collection[str] = JSON_TYPES) -> Caller:

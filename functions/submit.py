@@ -6,6 +6,7 @@ from functions.http_edge import caller_with, json_answer, problems_as_json, subm
 from shared.adapters.durable_orchestrations import DurableOutcomeWaiter
 from shared.bootstrap import services
 from shared.pipeline import notifications, submit, submit_batch
+from shared.pipeline.limits_told import limits_told
 
 blueprint = func.Blueprint()
 
@@ -18,7 +19,9 @@ async def submit_notification(req: func.HttpRequest, starter: str) -> func.HttpR
     """202 with the tracking id; with ``Prefer: wait=n`` 200 with the outcome, when it is known in time."""
     caller = await caller_with("Notifications.Send", req)
     done = await submit.submit(submit_request(req, caller), caller, services(), DurableOutcomeWaiter(starter))
-    headers = {"Location": f"/api/v1/notifications/{done.tracking_id}"}
+    headers = {"Location": f"/api/v1/notifications/{done.tracking_id}"} | await limits_told(
+        caller.tenant_id, services()
+    )
     if done.replayed:
         headers["Idempotency-Replayed"] = "true"
     if done.settled:
@@ -34,5 +37,6 @@ async def submit_notification_batch(req: func.HttpRequest) -> func.HttpResponse:
     """202, or 207 when some items are refused."""
     caller = await caller_with("Notifications.Send", req)
     done = await submit_batch.submit_batch(submit_request(req, caller), caller, services())
-    headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
+    headers = await limits_told(caller.tenant_id, services())
+    headers |= {"Idempotency-Replayed": "true"} if done.replayed else {}
     return json_answer(done.answer, 207 if done.partial else 202, headers)

@@ -151,7 +151,9 @@ def build_services(settings: Settings) -> Services:
         quarantines=Quarantines(quarantine_store),
         quarantine_store=quarantine_store,
         brakes=Brakes(CosmosBrakes(database), settings.brakes),
-        lanes=Lanes(CosmosLaneBoard(database), leases, settings.admission, database.meter),
+        lanes=Lanes(
+            CosmosLaneBoard(database), leases, settings.admission, database.meter, counts=CosmosCounts(database, leases)
+        ),
     )
 
 

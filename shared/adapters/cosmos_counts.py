@@ -18,6 +18,7 @@ from shared.domain.errors import StoreUnavailable
 from shared.domain.window import Count
 
 _RACES = 10
+_MOST_TOTALS = 10_000  # that are remembered, to tell what is left
 
 
 class CosmosCounts:
@@ -26,6 +27,7 @@ class CosmosCounts:
     def __init__(self, database: CosmosDatabase, leases: CosmosLeases) -> None:
         self._database = database
         self._leases = leases
+        self._totals: dict[Count, int] = {}
 
     async def now(self) -> float:
         return await self._leases.now()
@@ -49,6 +51,9 @@ class CosmosCounts:
                 await asyncio.sleep(random.uniform(0, 0.005 * (race + 1)))  # noqa: S311 - spreads load
         raise StoreUnavailable("the count changed under every attempt")
 
+    def seen(self, count: Count) -> int | None:
+        return self._totals.get(count)
+
     async def give_back(self, count: Count, amount: int, bucket: int) -> None:
         await self._add(count, -amount, bucket, f"is_defined(c.buckets.b{bucket})")
 
@@ -59,15 +64,14 @@ class CosmosCounts:
         ]
         try:
             async with store_errors(NOT_FOUND, PRECONDITION_FAILED):
-                await self._container.patch_item(
-                    count.name,
-                    count.account,
-                    operations,
-                    filter_predicate=f"from c where {condition}",
-                    no_response=True,
+                counted = await self._container.patch_item(
+                    count.name, count.account, operations, filter_predicate=f"from c where {condition}"
                 )
         except CosmosHttpResponseError:
             return False
+        if len(self._totals) >= _MOST_TOTALS:
+            self._totals.clear()
+        self._totals[count] = counted["total"]
         return True
 
     async def _read(self, count: Count) -> dict[str, Any] | None:

@@ -109,6 +109,7 @@ def _document(tenant: TenantId, policy: TenantPolicy) -> dict[str, Any]:
         "preferCheapest": policy.prefer_cheapest,
         "sendsPerSecond": policy.sends_per_second,
         "requestsPerSecond": policy.requests_per_second,
+        "requestsPerDay": policy.requests_per_day,
         "smsCountries": None if countries is None else sorted(countries),
         "dailySpend": policy.daily_spend,
         "frequencyCaps": {
@@ -132,6 +133,7 @@ def _version(document: dict[str, Any]) -> PolicyVersion:
         prefer_cheapest=document.get("preferCheapest", False),
         sends_per_second=document.get("sendsPerSecond"),
         requests_per_second=document.get("requestsPerSecond"),
+        requests_per_day=document.get("requestsPerDay"),
         sms_countries=None if countries is None else frozenset(countries),
         daily_spend=document.get("dailySpend"),
         frequency_caps={

@@ -33,6 +33,10 @@ _PREFER = Parameter(
 _TRACEPARENT = Parameter("traceparent", "header", "W3C trace context; what is malformed is ignored.")
 _RETRY_SAFELY = "Set when the answer is the stored one of an earlier request with the same key."
 _REPLAYED = {"Idempotency-Replayed": _RETRY_SAFELY}
+_LIMITS = {
+    "RateLimit-Policy": "The tenant's limits, where it has any.",
+    "RateLimit": "What is left of its day's quota, as far as the answering process knows.",
+}
 _LOCATION = {"Location": "Where the resource is."}
 
 _HEALTH: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
@@ -45,11 +49,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "Submit one notification",
         "Notifications.Send",
         {
-            202: Answer("Accepted: it will not be lost.", http_api.AcceptedView, _LOCATION | _REPLAYED),
+            202: Answer("Accepted: it will not be lost.", http_api.AcceptedView, _LOCATION | _REPLAYED | _LIMITS),
             200: Answer(
                 "The outcome, when it was waited for and known in time.",
                 http_api.NotificationView,
-                _LOCATION | {"Preference-Applied": "`wait`"},
+                _LOCATION | _LIMITS | {"Preference-Applied": "`wait`"},
             ),
         },
         (400, 401, 403, 409, 413, 422, 429, 503),
@@ -63,8 +67,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "Submit up to 1,000 notifications",
         "Notifications.Send",
         {
-            202: Answer("Every item was accepted.", http_api.BatchView, _REPLAYED),
-            207: Answer("Some items were refused; each says why.", http_api.BatchView, _REPLAYED),
+            202: Answer("Every item was accepted.", http_api.BatchView, _REPLAYED | _LIMITS),
+            207: Answer("Some items were refused; each says why.", http_api.BatchView, _REPLAYED | _LIMITS),
         },
         (400, 401, 403, 409, 413, 422, 429, 503),
         http_api.SubmitBatch,

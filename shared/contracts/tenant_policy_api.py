@@ -16,6 +16,7 @@ MAX_POLICY_BYTES = 64 * 1024
 MAX_PROVIDERS = 8  # of one channel
 MAX_COUNTRIES = 300  # there are some 200 calling codes
 MAX_PER_SECOND = 1_000_000
+MAX_PER_DAY = 1_000_000_000
 MAX_CAPPED_SENDS = 1000  # each one that was let through is remembered
 MAX_CAP_SECONDS = 31 * 24 * 60 * 60
 _INTEGER_LIMIT = 2**53  # beyond it not every reader of JSON keeps an integer exact
@@ -57,6 +58,7 @@ class ReplaceTenantPolicy(Inbound):
     prefer_cheapest: bool = False
     sends_per_second: PerSecond | None = None
     requests_per_second: PerSecond | None = None
+    requests_per_day: Annotated[int, Field(ge=1, le=MAX_PER_DAY)] | None = None
     sms_countries: Annotated[list[CallingCode], Field(max_length=MAX_COUNTRIES)] | None = None
     daily_spend_micros: Annotated[int, Field(ge=0, lt=_INTEGER_LIMIT)] | None = None
     frequency_caps: Annotated[dict[ChannelName, FrequencyCapModel], Field(default_factory=dict)]
@@ -83,6 +85,7 @@ class ReplaceTenantPolicy(Inbound):
             prefer_cheapest=self.prefer_cheapest,
             sends_per_second=self.sends_per_second,
             requests_per_second=self.requests_per_second,
+            requests_per_day=self.requests_per_day,
             sms_countries=None if self.sms_countries is None else frozenset(self.sms_countries),
             daily_spend=self.daily_spend_micros,
             frequency_caps={
@@ -116,6 +119,7 @@ class TenantPolicyView(Outbound):
     prefer_cheapest: bool
     sends_per_second: float | None = None
     requests_per_second: float | None = None
+    requests_per_day: int | None = None
     sms_countries: list[str] | None = None
     daily_spend_micros: int | None = None
     frequency_caps: dict[str, FrequencyCapView]
@@ -134,6 +138,7 @@ class TenantPolicyView(Outbound):
             prefer_cheapest=policy.prefer_cheapest,
             sends_per_second=policy.sends_per_second,
             requests_per_second=policy.requests_per_second,
+            requests_per_day=policy.requests_per_day,
             sms_countries=None if policy.sms_countries is None else sorted(policy.sms_countries),
             daily_spend_micros=policy.daily_spend,
             frequency_caps={

@@ -104,11 +104,14 @@ class Overloaded(TooManyRequests):
 
 
 class RateExceeded(TooManyRequests):
-    """The tenant has used up what it may ask for; ``per_second`` where that is a fixed number."""
+    """The tenant has used up what it may ask for; ``per_second`` or ``per_day`` where that is a fixed number."""
 
-    def __init__(self, message: str, *, retry_after: timedelta, per_second: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: timedelta, per_second: float | None = None, per_day: int | None = None
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.per_second = per_second
+        self.per_day = per_day
 
 
 class StoreUnavailable(CnsError):

@@ -46,6 +46,7 @@ class TenantPolicy:
         prefer_cheapest: whether the price book may change that order.
         sends_per_second: provider calls at most, over all channels.
         requests_per_second: notifications accepted at most.
+        requests_per_day: the same, from midnight to midnight UTC.
         sms_countries: countries that SMS may go to, named as in phone_country.py; None means all.
         daily_spend: at most so many millionths of the price book's currency in any 24 hours, for messages to phone
             numbers; what costs next to nothing is not counted.
@@ -60,6 +61,7 @@ class TenantPolicy:
     prefer_cheapest: bool = False
     sends_per_second: float | None = None
     requests_per_second: float | None = None
+    requests_per_day: int | None = None
     sms_countries: frozenset[str] | None = None
     daily_spend: int | None = None
     frequency_caps: Mapping[str, FrequencyCap] = field(default_factory=dict)

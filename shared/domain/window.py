@@ -44,3 +44,4 @@ class Count:
 
 A_MINUTE = Window(bucket_seconds=10, buckets=6)
 A_DAY = Window(bucket_seconds=3600, buckets=24)
+A_CALENDAR_DAY = Window(bucket_seconds=24 * 3600, buckets=0)  # from midnight to midnight, UTC

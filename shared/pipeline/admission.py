@@ -12,13 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Protocol
 
 from shared.domain.concurrency_limit import ConcurrencyLimit
-from shared.domain.errors import Overloaded
+from shared.domain.errors import Overloaded, TooManyRequests
 from shared.domain.identifiers import TenantId
 from shared.domain.lane_pressure import LagLimits, is_closed, seconds_to_open
 from shared.domain.lane_telling import LaneKey
@@ -27,6 +27,7 @@ from shared.domain.status import DeliveryStatus
 from shared.domain.tenant_policy import TenantPolicy
 from shared.pipeline.fair_share import FairShare, Turns
 from shared.pipeline.lane_board import LaneBoard
+from shared.pipeline.quotas import Quotas
 from shared.pipeline.request_rates import RequestRates
 
 logger = logging.getLogger(__name__)
@@ -148,11 +149,13 @@ class Admission:
         *,
         store: StoreLoad | None = None,
         rates: RequestRates | None = None,
+        quotas: Quotas | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._board = board
         self._fair_share = fair_share
         self._rates = rates
+        self.quotas = quotas
         self._thresholds = thresholds or Thresholds()
         self._store = store
         self._monotonic = monotonic
@@ -193,7 +196,20 @@ class Admission:
                     self._check_lateness(channel, lane)
         if self._rates and policy.requests_per_second:
             await self._rates.grant(tenant, wanted.notifications, policy.requests_per_second)
-        return await self._fair_share.reserve(tenant, wanted.soon)
+        if not self.quotas or not policy.requests_per_day:
+            return await self._fair_share.reserve(tenant, wanted.soon)
+        await self.quotas.take(tenant, wanted.notifications, policy.requests_per_day)
+        try:
+            turns = await self._fair_share.reserve(tenant, wanted.soon)
+        except TooManyRequests:
+            self.came_to_nothing(tenant, wanted.notifications)
+            raise
+        return replace(turns, counted=wanted.notifications)
+
+    def came_to_nothing(self, tenant: TenantId, notifications: int) -> None:
+        """So many of what was admitted were not accepted after all; they don't count against the day's quota."""
+        if self.quotas:
+            self.quotas.give_back(tenant, notifications)
 
     def closed(self, channel: str) -> list[Lane]:
         """The lanes of a channel that take nothing new now, for their lateness."""

@@ -41,10 +41,14 @@ _TELL_EVERY_SECONDS = 1.0
 
 @dataclass
 class Turns:
-    """When a request's deliveries may be sent, by channel and lane; what has no entry, at once."""
+    """When a request's deliveries may be sent, by channel and lane; what has no entry, at once.
+
+    ``counted``: how many notifications the tenant's quota was charged.
+    """
 
     due: Mapping[LaneKey, list[datetime]] = field(default_factory=dict)
     _used: dict[LaneKey, int] = field(default_factory=lambda: defaultdict(int))
+    counted: int = 0
 
     def apply(self, notification: Notification, publish_patience: timedelta) -> Notification:
         """The notification, its deliveries due in their turns."""

@@ -11,6 +11,8 @@ from shared.pipeline.call_limits import LeaseStore
 from shared.pipeline.fair_share import FairShare
 from shared.pipeline.lane_board import BoardStore, LaneBoard
 from shared.pipeline.lane_watch import LaneWatch
+from shared.pipeline.leased_caps import CountStore, LeasedCaps
+from shared.pipeline.quotas import Quotas
 from shared.pipeline.request_rates import RequestRates
 
 
@@ -23,6 +25,7 @@ class Lanes:
         thresholds: what closes a lane.
         load: how the store copes.
         monotonic: seconds that only ever grow.
+        counts: where tenants' quotas are counted.
     """
 
     def __init__(
@@ -32,6 +35,8 @@ class Lanes:
         thresholds: Thresholds | None = None,
         load: StoreLoad | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        counts: CountStore | None = None,
     ) -> None:
         self.bulkhead = Bulkhead()
         self.board = LaneBoard(board, monotonic)
@@ -39,7 +44,13 @@ class Lanes:
         self.fair_share = FairShare(self.board, leases, monotonic)
         rates = RequestRates(leases) if leases else None
         self.admission = Admission(
-            self.board, self.fair_share, thresholds, store=load, rates=rates, monotonic=monotonic
+            self.board,
+            self.fair_share,
+            thresholds,
+            store=load,
+            rates=rates,
+            quotas=Quotas(LeasedCaps(counts)) if counts else None,
+            monotonic=monotonic,
         )
 
     async def turn_of(self, chunk: Chunk, now: datetime) -> datetime | None:

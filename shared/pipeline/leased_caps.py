@@ -31,6 +31,10 @@ class CountStore(Protocol):
         """Counts ``amount`` and gives the bucket it is in; None when the window would hold more than ``cap``."""
         ...
 
+    def seen(self, count: Count) -> int | None:
+        """The total of the window when this process last counted in it; None when it has not."""
+        ...
+
     async def give_back(self, count: Count, amount: int, bucket: int) -> None:
         """``amount`` of what was counted in ``bucket`` did not happen."""
         ...
@@ -76,6 +80,11 @@ class LeasedCaps:
         held = self._of(count)
         if held.bucket == bucket:
             held.left += amount  # otherwise the bucket is over, and it counts as used
+
+    def left(self, count: Count, cap: int) -> int | None:
+        """How much of the cap is left as far as this process knows; what others took and have not used is used."""
+        seen, held = self._counts.seen(count), self._held.get(count)
+        return None if seen is None else max(0, cap - seen + (held.left if held else 0))
 
     def _of(self, count: Count) -> _Held:
         if count not in self._held and len(self._held) >= _MOST_CAPS:

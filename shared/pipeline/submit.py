@@ -117,8 +117,13 @@ async def _take(request: SubmitRequest, caller: Caller, services: Services, wait
     try:
         await services.notifications.commit([notification], key)
     except KeyTaken:
-        replay = await _replay(notification, request, services)
+        try:
+            replay = await _replay(notification, request, services)
+        except (Conflict, KeyReused):
+            services.lanes.admission.came_to_nothing(caller.tenant_id, turns.counted)
+            raise
         if replay.tracking_id != notification.tracking_id:
+            services.lanes.admission.came_to_nothing(caller.tenant_id, turns.counted)
             return replay
     if request.wait is not None and is_settled(notification):
         return Submitted(notification.tracking_id, answer, settled=True)  # nothing of it is to be sent

@@ -84,6 +84,7 @@ class SubmittedBatch:
     answer: bytes
     partial: bool
     replayed: bool = False
+    rejected: int = 0
 
 
 async def submit_batch(request: SubmitRequest, caller: Caller, services: Services) -> SubmittedBatch:
@@ -99,7 +100,14 @@ async def submit_batch(request: SubmitRequest, caller: Caller, services: Service
     items = _items(request.body)
     with services.lanes.admission.under_way(len(items)):
         turns = await _let_in(items, request, caller, services)
-        return await _submit_items(items, turns, request, caller, services)
+        try:
+            done = await _submit_items(items, turns, request, caller, services)
+        except (Conflict, KeyReused):
+            services.lanes.admission.came_to_nothing(caller.tenant_id, turns.counted)
+            raise
+        not_accepted = turns.counted if done.replayed else min(done.rejected, turns.counted)
+        services.lanes.admission.came_to_nothing(caller.tenant_id, not_accepted)
+        return done
 
 
 async def _let_in(items: Sequence[JsonValue], request: SubmitRequest, caller: Caller, services: Services) -> Turns:
@@ -243,6 +251,7 @@ async def _accept(  # noqa: PLR0917 - one place, every fact
             items=list(_as_far_as_storable([view for view in views if view is not None])),
         ).to_json(),
         partial=len(committed) < len(items),
+        rejected=len(items) - len(committed),
     )
 
 

@@ -23,6 +23,7 @@ EVERYTHING = TenantPolicy(
     prefer_cheapest=True,
     sends_per_second=12.5,
     requests_per_second=3,
+    requests_per_day=100_000,
     sms_countries=frozenset({"49", "1"}),
     daily_spend=5_000_000,
     frequency_caps={"push": FrequencyCap(3, timedelta(hours=6))},

@@ -16,6 +16,7 @@ FULL = {
     "preferCheapest": True,
     "sendsPerSecond": 10,
     "requestsPerSecond": 2.5,
+    "requestsPerDay": 50_000,
     "smsCountries": ["1", "49"],
     "dailySpendMicros": 5_000_000,
     "frequencyCaps": {"push": {"sends": 3, "perSeconds": 3600}},
@@ -71,6 +72,7 @@ async def test_every_field_reaches_the_policy(world: World, operators: Operators
     assert (policy.mode, policy.live_percent, policy.prefer_cheapest) == (Mode.SHADOW, 20, True)
     assert policy.providers == {"sms": (ProviderShare("fake-sms", 90),)}
     assert (policy.sends_per_second, policy.requests_per_second) == (10, 2.5)
+    assert policy.requests_per_day == 50_000
     assert (policy.sms_countries, policy.daily_spend) == (frozenset({"1", "49"}), 5_000_000)
     assert isinstance(policy.frequency_caps["push"], FrequencyCap)
     assert policy.max_sms_per_prefix_per_minute == 5
