@@ -23,6 +23,7 @@ _READ_SECONDS = 10
 _CALL_SECONDS = 8  # an accept that can't commit says so before a gateway's usual patience of 10 s is over
 _RACES_BEFORE_ONE_BY_ONE = 3
 _MS_A_SECOND = 1000.0
+_PAGE = 100  # documents the store hands over at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,18 @@ async def store_time(container: ContainerProxy, partition: str) -> float:
         pages = container.query_items(cosmos_queries.STORE_TIME, partition_key=partition)
         milliseconds: Any = await anext(aiter(pages))
         return float(milliseconds) / _MS_A_SECOND
+
+
+async def read_by_ids(container: ContainerProxy, partition: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The documents of one partition by their ids, as far as there are any. Raises StoreUnavailable."""
+    async with store_errors():
+        pages = container.query_items(
+            cosmos_queries.BY_IDS,
+            parameters=[{"name": "@ids", "value": list(ids)}],
+            partition_key=partition,
+            max_item_count=_PAGE,
+        )
+        return {document["id"]: document async for document in pages}
 
 
 @quick_dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shared.adapters.cosmos_client import (
     PatchRefused,
     patch_all,
     patch_together,
+    read_by_ids,
     store_errors,
 )
 from shared.channels import CHANNELS
@@ -154,7 +155,7 @@ class CosmosNotificationStore:
                 return [Claimed(await self._opened(document)) for document in claimed]
             # A chunk that is delivered again is claimed already, most often as a whole: to look is one call, to be
             # refused one by one would be fifty.
-            known = await self._read_many(partition, wanted)
+            known = await read_by_ids(container, partition, [item.tracking_id for item in wanted])
             waiting = [
                 n
                 for n in waiting
@@ -162,23 +163,13 @@ class CosmosNotificationStore:
             ]
         tried = dict(zip(waiting, await patch_all(container, partition, [patches[n] for n in waiting]), strict=True))
         if lost := [wanted[n] for n, got in tried.items() if isinstance(got, PatchRefused)]:
-            known |= await self._read_many(partition, lost)
+            known |= await read_by_ids(container, partition, [item.tracking_id for item in lost])
         return [
             await self._refused_claim(item, channel, claim_id, known.get(item.tracking_id))
             if isinstance(got := tried.get(n), PatchRefused | None)
             else Claimed(await self._opened(got))
             for n, item in enumerate(wanted)
         ]
-
-    async def _read_many(self, partition: str, wanted: Sequence[ChunkItem]) -> dict[str, Document]:
-        async with store_errors():
-            pages = self._database.container(CONTAINER).query_items(
-                cosmos_queries.BY_IDS,
-                parameters=[{"name": "@ids", "value": [item.tracking_id for item in wanted]}],
-                partition_key=partition,
-                max_item_count=_PAGE,
-            )
-            return {document["id"]: document async for document in pages}
 
     async def _refused_claim(
         self, item: ChunkItem, channel: str, claim_id: str, document: Document | None

@@ -12,7 +12,14 @@ from typing import Any
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from shared.adapters import cosmos_queries
-from shared.adapters.cosmos_client import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
+from shared.adapters.cosmos_client import (
+    CONFLICT,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    CosmosDatabase,
+    read_by_ids,
+    store_errors,
+)
 from shared.adapters.cosmos_notifications import CONTAINER as TRACKING
 from shared.contracts.stored_documents import Document, notification_of
 from shared.domain.errors import StoreUnavailable
@@ -91,22 +98,12 @@ class CosmosTimeline:
 
     async def _read(self, container: str, partition: str, names: Sequence[str]) -> list[Document]:
         if len(names) > 1:
-            return await self._by_ids(container, partition, names)
+            return list((await read_by_ids(self._database.container(container), partition, names)).values())
         try:
             async with store_errors(NOT_FOUND):
                 return [await self._database.container(container).read_item(names[0], partition)]
         except CosmosHttpResponseError:
             return []
-
-    async def _by_ids(self, container: str, partition: str, names: Sequence[str]) -> list[Document]:
-        async with store_errors():
-            found = self._database.container(container).query_items(
-                cosmos_queries.BY_IDS,
-                parameters=[{"name": "@ids", "value": list(names)}],
-                partition_key=partition,
-                max_item_count=_OPERATIONS,
-            )
-            return [document async for document in found]
 
 
 def _writes(pages: Iterable[Page], stored: Mapping[str, Document]) -> Iterable[tuple[Any, ...]]:
