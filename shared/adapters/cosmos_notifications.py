@@ -23,8 +23,7 @@ from shared.adapters.cosmos_client import (
     store_errors,
 )
 from shared.channels import CHANNELS
-from shared.contracts.personal_fields import sealed_by
-from shared.contracts.sealing import Keyring, week_of
+from shared.contracts.sealing import Keyring, sealed_by, week_of
 from shared.contracts.stored_documents import (
     Document,
     key_document,

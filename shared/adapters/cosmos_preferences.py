@@ -26,9 +26,8 @@ from shared.adapters.cosmos_client import (
     store_errors,
     store_time,
 )
-from shared.contracts.personal_fields import sealed_by
 from shared.contracts.preference_documents import preferences_of, profile_document
-from shared.contracts.sealing import PROFILES, Keyring
+from shared.contracts.sealing import PROFILES, Keyring, sealed_by
 from shared.contracts.stored_documents import stamp
 from shared.domain.errors import VersionChanged
 from shared.domain.identifiers import TenantId

@@ -1,15 +1,12 @@
 """The personal part of a stored notification: who is reached where, with what words, values and remarks.
 
-It is one sealed text on the document, ``sealed``: ``{"by": <data key>, "box": <text>}``. Documents from before have it
-in the open.
+It is one sealed text on the document (sealing.py). Documents from before have it in the open.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from shared.contracts.sealing import Sealer, context_of
+from shared.contracts.sealing import Sealer, context_of, opened_part, sealed_part
 from shared.domain.notification import Delivery, Notification
 
 PERSONAL = "personal"
@@ -38,8 +35,7 @@ def _personal_part(delivery: Delivery) -> dict[str, Any]:
 def with_personal(document: dict[str, Any], personal: dict[str, Any], sealer: Sealer | None) -> dict[str, Any]:
     """The document with its personal part: sealed, or without a ``sealer`` in the open."""
     if sealer:
-        place = context_of(document["tenantId"], document.get("customerId"), PERSONAL, document["id"])
-        return document | {"sealed": {"by": sealer.id, "box": sealer.seal(orjson.dumps(personal), place)}}
+        return document | sealed_part(personal, _place(document), sealer)
     deliveries = {
         channel: delivery | personal["deliveries"].get(channel, {})
         for channel, delivery in document["deliveries"].items()
@@ -53,12 +49,8 @@ def opened(document: Mapping[str, Any], sealer: Sealer | None) -> Mapping[str, A
         return document
     if sealer is None:
         return _NOT_OPENED
-    place = context_of(document["tenantId"], document.get("customerId"), PERSONAL, document["id"])
-    found: Mapping[str, Any] = orjson.loads(sealer.open(document["sealed"]["box"], place))
-    return found
+    return opened_part(document, _place(document), sealer)
 
 
-def sealed_by(document: Mapping[str, Any]) -> str | None:
-    """The data key that opens the document; None when there is nothing to open."""
-    sealed = document.get("sealed")
-    return sealed["by"] if sealed else None
+def _place(document: Mapping[str, Any]) -> str:
+    return context_of(document["tenantId"], document.get("customerId"), PERSONAL, document["id"])

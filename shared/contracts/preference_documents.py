@@ -6,10 +6,8 @@ The addresses are sealed; profiles from before that have them in the open, and a
 from datetime import datetime, time
 from typing import Any
 
-import orjson
-
 from shared.contracts.http_api import RecipientModel
-from shared.contracts.sealing import Sealer, context_of
+from shared.contracts.sealing import Sealer, context_of, opened_part, sealed_part
 from shared.contracts.stored_documents import stamp
 from shared.domain.preferences import Consent, Preferences, QuietHours
 
@@ -29,17 +27,14 @@ def profile_document(
 def _addresses(tenant: str, customer_id: str, addresses: dict[str, Any], sealer: Sealer | None) -> dict[str, Any]:
     if sealer is None:
         return {"addresses": addresses}
-    place = context_of(tenant, customer_id, _FIELD, _ID)
-    return {"sealed": {"by": sealer.id, "box": sealer.seal(orjson.dumps(addresses), place)}}
+    return sealed_part(addresses, context_of(tenant, customer_id, _FIELD, _ID), sealer)
 
 
 def _opened(document: dict[str, Any], sealer: Sealer | None) -> dict[str, Any]:
     if "sealed" not in document or sealer is None:
         in_the_open: dict[str, Any] = document.get("addresses", {})
         return in_the_open
-    place = context_of(document["tenantId"], document["customerId"], _FIELD, _ID)
-    addresses: dict[str, Any] = orjson.loads(sealer.open(document["sealed"]["box"], place))
-    return addresses
+    return opened_part(document, context_of(document["tenantId"], document["customerId"], _FIELD, _ID), sealer)
 
 
 def _rest_of_profile(tenant: str, customer_id: str, preferences: Preferences) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Personal fields as they are stored: sealed under a data key, so that the store holds nothing that can be read.
 
 A *sealer* is one data key (adapters/data_key.py). What it seals is bound to its place: tenant, customer, field,
-document.
+document. On a document it is ``sealed``: ``{"by": <data key>, "box": <text>}``.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from shared.domain.identifiers import TenantId
 
@@ -70,3 +73,20 @@ def end_of(key_id: str) -> datetime:
 def context_of(tenant: str, customer: str | None, field: str, document: str) -> str:
     """The place that a sealed text is bound to. No part of it holds a line break but, perhaps, the last."""
     return f"{tenant}\n{field}\n{document}\n{customer or ''}"
+
+
+def sealed_part(part: Mapping[str, Any], place: str, sealer: Sealer) -> dict[str, Any]:
+    """What a document has instead of ``part``."""
+    return {"sealed": {"by": sealer.id, "box": sealer.seal(orjson.dumps(part), place)}}
+
+
+def opened_part(document: Mapping[str, Any], place: str, sealer: Sealer) -> dict[str, Any]:
+    """The part that is sealed on the document. Raises ValueError when the sealer does not open it there."""
+    part: dict[str, Any] = orjson.loads(sealer.open(document["sealed"]["box"], place))
+    return part
+
+
+def sealed_by(document: Mapping[str, Any]) -> str | None:
+    """The data key that opens the document; None when there is nothing to open."""
+    sealed = document.get("sealed")
+    return sealed["by"] if sealed else None

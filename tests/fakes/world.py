@@ -21,7 +21,7 @@ from shared.adapters.cosmos_sms_records import CosmosSmsRecords
 from shared.adapters.cosmos_timeline import CosmosTimeline
 from shared.adapters.jinja_renderer import JinjaRenderer
 from shared.channels import CHANNELS
-from shared.contracts.personal_fields import sealed_by
+from shared.contracts.sealing import sealed_by
 from shared.contracts.stored_documents import notification_of
 from shared.domain.breaker import BreakerPolicy
 from shared.domain.errors import DestinationRefused
