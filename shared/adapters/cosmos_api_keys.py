@@ -13,7 +13,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.adapters import cosmos_queries
 from shared.adapters.cosmos_client import NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
-from shared.contracts.stored_documents import stamp
+from shared.contracts.stored_documents import instant, stamp
 from shared.domain.api_key import ApiKey, KeyDigest, KeyKind
 from shared.domain.identifiers import TenantId
 
@@ -93,9 +93,6 @@ def _document(key: ApiKey) -> dict[str, Any]:
 
 
 def _key(document: Mapping[str, Any]) -> ApiKey:
-    def instant(text: str | None) -> datetime | None:
-        return datetime.fromisoformat(text) if text else None
-
     return ApiKey(
         id=document["id"],
         tenant_id=TenantId(document["tenantId"]),

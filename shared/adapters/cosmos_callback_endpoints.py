@@ -18,7 +18,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from shared.adapters import cosmos_queries
 from shared.adapters.cosmos_client import NOT_FOUND, PRECONDITION_FAILED, CosmosDatabase, store_errors
 from shared.adapters.secret_box import SecretBox
-from shared.contracts.stored_documents import Document, stamp
+from shared.contracts.stored_documents import Document, instant, stamp
 from shared.domain.callback_endpoint import CallbackEndpoint, EndpointHealth, SigningSecret
 from shared.domain.errors import NotFound, VersionChanged
 from shared.domain.identifiers import TenantId
@@ -151,7 +151,7 @@ class CosmosCallbackEndpointStore:
             created_at=created_at,
             enabled=document["enabled"],
             disabled_reason=document["disabledReason"],
-            disabled_at=_instant(document.get("disabledAt")),
+            disabled_at=instant(document.get("disabledAt")),
             description=document.get("description"),
             metadata=document.get("metadata", {}),
             health=_health(document.get("health", {})),
@@ -165,12 +165,8 @@ class CosmosCallbackEndpointStore:
             id=stored["id"],
             value=self._box.open(stored["sealed"], endpoint_id),
             created_at=datetime.fromisoformat(stored["createdAt"]),
-            valid_until=_instant(stored["validUntil"]),
+            valid_until=instant(stored["validUntil"]),
         )
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _health_document(health: EndpointHealth) -> Document:
@@ -184,8 +180,8 @@ def _health_document(health: EndpointHealth) -> Document:
 
 def _health(document: Document) -> EndpointHealth:
     return EndpointHealth(
-        failing_since=_instant(document.get("failingSince")),
-        failed_at=_instant(document.get("failedAt")),
-        rests_until=_instant(document.get("restsUntil")),
+        failing_since=instant(document.get("failingSince")),
+        failed_at=instant(document.get("failedAt")),
+        rests_until=instant(document.get("restsUntil")),
         rests=document.get("rests", 0),
     )

@@ -8,10 +8,10 @@ from pydantic import ConfigDict, Field
 
 from shared.contracts.examples import CALLBACK_ENDPOINT_EXAMPLE
 from shared.contracts.field_types import Inbound, Label, Line, MetadataValue, Outbound, plain
+from shared.contracts.http_api import MAX_METADATA_ENTRIES
 from shared.domain.callback_endpoint import CallbackEndpoint
 
 MAX_BODY_BYTES = 16 * 1024
-MAX_METADATA_ENTRIES = 20
 USUAL_OVERLAP_HOURS = 24
 MAX_OVERLAP_HOURS = 7 * 24
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.contracts.http_api import RecipientModel
 from shared.contracts.sealing import Sealer, context_of, opened_part, sealed_part
-from shared.contracts.stored_documents import stamp
+from shared.contracts.stored_documents import instant, stamp
 from shared.domain.preferences import Consent, Preferences, QuietHours
 
 _ID, _FIELD = "profile", "addresses"
@@ -80,10 +80,6 @@ def preferences_of(document: dict[str, Any], sealer: Sealer | None = None) -> Pr
         },
         quiet_hours=QuietHours(time.fromisoformat(quiet["start"]), time.fromisoformat(quiet["end"])) if quiet else None,
         fallback_order=tuple(document.get("fallbackOrder", ())),
-        paused_until=_instant(document.get("pausedUntil")),
-        changed_at=_instant(document.get("changedAt")),
+        paused_until=instant(document.get("pausedUntil")),
+        changed_at=instant(document.get("changedAt")),
     )
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -47,7 +47,8 @@ def stamp(instant: datetime | None) -> str | None:
     return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """An instant as it was stored."""
     return datetime.fromisoformat(text) if text else None
 
 
@@ -86,7 +87,7 @@ def attempt_of(document: Document) -> Attempt:
         outcome=document.get("outcome"),
         reason=document.get("reason"),
         provider_message_id=document.get("providerMessageId"),
-        finished_at=_instant(document.get("finishedAt")),
+        finished_at=instant(document.get("finishedAt")),
         routed_because=document.get("routedBecause"),
         targets=tuple(
             TargetResult(each["number"], each["outcome"], each.get("reason"), each.get("providerMessageId"))
@@ -137,12 +138,12 @@ def _mark(stored: Document | str) -> CallbackMark:
         return CallbackMark(CallbackState(state), reason=reason or None)
     return CallbackMark(
         state=CallbackState(stored["state"]),
-        at=_instant(stored.get("at")),
+        at=instant(stored.get("at")),
         attempt=stored.get("attempt", 0),
         reason=stored.get("reason"),
         http_status=stored.get("httpStatus"),
         milliseconds=stored.get("ms"),
-        due_at=_instant(stored.get("dueAt")),
+        due_at=instant(stored.get("dueAt")),
     )
 
 
@@ -169,14 +170,14 @@ def _delivery(channel: str, document: Document, personal: Mapping[str, Any]) -> 
         status=DeliveryStatus(document["status"]),
         # Who follows changes needs no address and has no key; what was erased has no address any more.
         address=UnreadAddress({}) if address is None else restore_address(address),
-        wake_at=_instant(document.get("wakeAt")),
-        due_at=_instant(document.get("dueAt")),
-        deadline_at=_instant(document.get("deadlineAt")),
+        wake_at=instant(document.get("wakeAt")),
+        due_at=instant(document.get("dueAt")),
+        deadline_at=instant(document.get("deadlineAt")),
         replays={int(name[1:]): replay_id for name, replay_id in document.get("replays", {}).items()},
         content=None if content is None else restore_content(content),
         attempt=document["attempt"],
         claim_id=document.get("claimId"),
-        claimed_at=_instant(document.get("claimedAt")),
+        claimed_at=instant(document.get("claimedAt")),
         provider=document.get("provider"),
         provider_message_id=document.get("providerMessageId"),
         reason=document.get("reason"),
@@ -260,13 +261,13 @@ def notification_of(document: Mapping[str, Any], sealer: Sealer | None = None) -
         correlation_id=document.get("correlationId"),
         traceparent=document.get("traceparent"),
         batch_id=document.get("batchId"),
-        send_at=_instant(document.get("sendAt")),
-        expires_at=_instant(document.get("expiresAt")),
+        send_at=instant(document.get("sendAt")),
+        expires_at=instant(document.get("expiresAt")),
         metadata=personal.get("metadata", {}),
         awaited=document.get("awaited", False),
         is_test=document.get("test", False),
         fallback=_fallback(document.get("fallback")),
-        cancelled_at=_instant(document.get("cancelledAt")),
+        cancelled_at=instant(document.get("cancelledAt")),
         deliveries={
             channel: _delivery(channel, part, hidden.get(channel, {}))
             for channel, part in document["deliveries"].items()

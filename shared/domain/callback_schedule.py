@@ -1,8 +1,6 @@
 """When a callback is tried again (Standard Webhooks, "Deliverability and reliability", ten tries over 75 hours)."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 
 PAUSES = (
     timedelta(seconds=5),
@@ -27,16 +25,3 @@ def pause_after(attempt: int, wish: timedelta | None = None) -> timedelta | None
     if attempt > len(PAUSES):
         return None
     return max(PAUSES[attempt - 1], min(wish or timedelta(0), LONGEST_RETRY_AFTER))
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """The consumer's wish in Retry-After (RFC 9110 10.2.3: seconds or a date); None without one that can be read."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdecimal():
-        return timedelta(seconds=min(int(text[:9]), int(LONGEST_RETRY_AFTER.total_seconds())))
-    try:
-        wished = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    aware = wished if wished.tzinfo else wished.replace(tzinfo=UTC)
-    return max(timedelta(0), aware - now)

@@ -38,12 +38,20 @@ class CnsError(Exception):
     """Base of all errors raised on purpose."""
 
 
+MAX_FIELD_ERRORS = 50  # an answer names so many at most
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One thing wrong with a request: where (RFC 6901 JSON pointer) and what."""
 
     pointer: str
     detail: str
+
+
+def pointer_token(part: int | str) -> str:
+    """One part of a JSON pointer (RFC 6901, 3), with the slash before it."""
+    return f"/{str(part).replace('~', '~0').replace('/', '~1')}"
 
 
 class InvalidSubmission(CnsError):

@@ -11,10 +11,9 @@ A look at the bytes tells nearly every body apart from those that need to be wal
 import re
 from collections.abc import Iterator
 
-from shared.domain.errors import FieldError
+from shared.domain.errors import MAX_FIELD_ERRORS, FieldError, pointer_token
 from shared.domain.notification import JsonValue
 
-MAX_ERRORS = 50  # an answer names so many at most
 DETAIL = "contains a control character or a bidirectional override"
 NAME_DETAIL = "has a field whose name contains a control character or a bidirectional override"
 
@@ -45,7 +44,7 @@ def is_harmful(text: str) -> bool:
 
 def harmful_fields(value: JsonValue) -> list[FieldError]:
     """Every text in ``value`` that holds a harmful character; of a name, the object that has it."""
-    return [error for _, error in zip(range(MAX_ERRORS), _walk(value), strict=False)]
+    return [error for _, error in zip(range(MAX_FIELD_ERRORS), _walk(value), strict=False)]
 
 
 def one_line(text: str) -> str:
@@ -67,13 +66,5 @@ def _walk(value: JsonValue) -> Iterator[FieldError]:
             if any(map(is_harmful, part)):
                 yield FieldError(pointer, NAME_DETAIL)
             waiting += [
-                (f"{pointer}/{_escaped(name)}", item) for name, item in reversed(part.items()) if _is_fine(name)
+                (pointer + pointer_token(name), item) for name, item in reversed(part.items()) if not is_harmful(name)
             ]
-
-
-def _is_fine(name: str) -> bool:
-    return not is_harmful(name)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

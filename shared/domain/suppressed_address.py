@@ -21,6 +21,11 @@ class AddressMark:
     shard: int
     digest: str
 
+    @property
+    def name(self) -> str:
+        """Both in one word: two characters of the shard, then the digest."""
+        return f"{self.shard:02x}{self.digest}"
+
 
 def mark_of(
     secret: bytes, tenant: str, channel: str, address: Address, category: str | None = None

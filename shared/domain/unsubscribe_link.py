@@ -36,8 +36,7 @@ def key_of(secret: bytes) -> bytes:
 
 def token_of(link: UnsubscribeLink, key: bytes) -> str:
     """The token, in characters that need no escape in a URL."""
-    mark = link.mark
-    said = f"{link.tenant}\n{link.channel}\n{link.category}\n{mark.shard:02x}{mark.digest}".encode()
+    said = f"{link.tenant}\n{link.channel}\n{link.category}\n{link.mark.name}".encode()
     return f"{_VERSION}.{_encoded(said)}.{_encoded(_signature(said, key))}"
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from shared.contracts.callback_payload import CallbackItem, EndpointEventItem
 from shared.domain.callback_endpoint import CallbackEndpoint
-from shared.domain.callback_schedule import retry_after
 from shared.domain.errors import DestinationRefused, ProviderError
+from shared.domain.retry_schedule import wait_asked_for
 from shared.domain.webhook_signature import signed_headers
 from shared.pipeline import endpoint_health
 from shared.pipeline.services import Services
@@ -63,4 +63,4 @@ async def post_signed(item: CallbackItem | EndpointEventItem, endpoint: Callback
     if answer.status // 100 == 2:  # noqa: PLR2004 - 2xx; redirects are failures
         return Posted(None, taken(), answer.status, reply=answer.body)
     problem = endpoint_health.GONE if answer.status == _GONE else f"http_{answer.status}"
-    return Posted(problem, taken(), answer.status, retry_after(answer.headers, now), answer.body)
+    return Posted(problem, taken(), answer.status, wait_asked_for(answer.headers, now), answer.body)

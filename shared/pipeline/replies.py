@@ -95,7 +95,7 @@ async def _obey(heard: _Heard, tenant: TenantId, mark: AddressMark, services: Se
         at=services.clock.now(),
         actor=_ACTOR,
         action=f"reply.{said}",
-        subject=f"{mark.shard:02x}{mark.digest}",
+        subject=mark.name,
         detail={"channel": heard.channel, "messageId": reply.message_id},
     )
     await services.audit.append(fact)

@@ -67,7 +67,7 @@ async def _record(action: str, link: UnsubscribeLink, services: Services) -> Non
         at=now,
         actor=ACTOR,
         action=action,
-        subject=f"{link.mark.shard:02x}{link.mark.digest}",
+        subject=link.mark.name,
         detail={"channel": link.channel, "category": link.category},
     )
     await services.audit.append(fact)

@@ -6,12 +6,12 @@ Each provider brings its own table of statuses; what is in no table is decided h
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import orjson
 
 from shared.domain.errors import Misconfigured, ProviderError, Rejected, Throttled, Transient
+from shared.domain.retry_schedule import wait_asked_for
 from shared.ports import HttpAnswer
 
 Failure = tuple[type[ProviderError], str]
@@ -63,15 +63,9 @@ def _unlisted(provider: str, status: int) -> Failure:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """The wait that ``Retry-After`` asks for (RFC 9110, 10.2.3: seconds or a date), 0 to 1 hour; None without one."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdecimal():
-        return bounded(timedelta(seconds=min(int(value[:9]), 999_999)))
-    try:
-        asked = parsedate_to_datetime(value) - now
-    except (ValueError, TypeError):
-        return None
-    return bounded(asked)
+    """The wait that ``Retry-After`` asks for, 0 to 1 hour; None without one."""
+    asked = wait_asked_for(headers, now)
+    return None if asked is None else bounded(asked)
 
 
 def bounded(wait: timedelta) -> timedelta:

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from shared.channels.push import MAX_DEVICES
-from shared.contracts.field_errors import MAX_ERRORS, field_errors, pointer_to
+from shared.contracts.field_errors import field_errors, pointer_to
 from shared.contracts.http_api import MAX_METADATA_ENTRIES, SubmitNotification
+from shared.domain.errors import MAX_FIELD_ERRORS
 from tests.fakes.world import a_body
 
 SECRET = "geheim-4711"
@@ -147,7 +148,7 @@ def test_every_wrong_field_is_named_and_not_more_than_fifty() -> None:
         "/channels/0", "/channels/1", "/priority", "/recipient/email", "/recipient/fax",
     }  # fmt: skip
     flood = a_body(**{f"field{n}": n for n in range(500)})
-    assert len(_pointers(json.dumps(flood).encode())) == MAX_ERRORS
+    assert len(_pointers(json.dumps(flood).encode())) == MAX_FIELD_ERRORS
 
 
 @contextmanager
