@@ -11,19 +11,18 @@ from shared.domain.errors import StoreUnavailable
 from shared.domain.reply import Reply, ReplyRules, number_of
 from shared.domain.status import DeliveryStatus
 from shared.domain.suppressed_address import mark_of
-from shared.pipeline.consents import ACKNOWLEDGED_AFTER_SECONDS, LEASE_SECONDS
 from shared.pipeline.deliver import deliver
 from shared.pipeline.receipts import Taken, receive_receipts
 from shared.ports import ReceiptRequest
 from tests.fakes.accepted_chunks import accept
 from tests.fakes.fake_provider import FakeReceiptSource
+from tests.fakes.stale_workers import WORKERS, sends_around
 from tests.fakes.virtual_time import run_virtually
 from tests.fakes.world import TENANT, World, a_request
 
 Story = Callable[[World], Awaitable[None]]
 NUMBER = number_of("+15005550001")
 OURS = "+1555"
-WORKERS = 20
 SMS = {
     "recipient": {"phone": "+15005550001"},
     "channels": ["sms"],
@@ -177,33 +176,16 @@ def test_it_is_not_answered_before_the_store_has_it():
 
 @pytest.mark.parametrize("seed", range(15))
 def test_no_send_starts_after_a_stop_was_answered_with_stale_memories_on_20_workers(seed: int):
-    chance = random.Random(seed)
-    sent: list[float] = []
-
     async def story(world: World) -> None:
-        world.preferences.latency = 0.2
-        time = asyncio.get_running_loop().time
         assert NUMBER is not None
         mark = mark_of(world.services.bucket_secret, TENANT, "sms", NUMBER)
-        stop = asyncio.Event()
+        assert mark is not None
 
-        async def work() -> None:
-            consents = world.fresh_process().consents
-            while not stop.is_set():
-                if await consents.suppressed_for(TENANT, mark) is None:
-                    await asyncio.sleep(chance.uniform(0, (ACKNOWLEDGED_AFTER_SECONDS - LEASE_SECONDS) * 0.99))
-                    sent.append(time())
-                await asyncio.sleep(chance.uniform(0, 0.3))
+        sends = await sends_around(
+            world, mark, lambda: _writes(world, "STOP", services=world.fresh_process()), random.Random(seed)
+        )
 
-        workers = [asyncio.create_task(work()) for _ in range(WORKERS)]
-        await asyncio.sleep(chance.uniform(0.5, 5))
-        await _writes(world, "STOP", services=world.fresh_process())
-        acknowledged = time()
-        await asyncio.sleep(10)
-        stop.set()
-        await asyncio.gather(*workers)
-
-        assert len(sent) > WORKERS
-        assert max(sent) < acknowledged
+        assert len(sends.began) > WORKERS
+        assert max(sends.began) < sends.acknowledged
 
     tell(story)

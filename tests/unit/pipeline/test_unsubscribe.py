@@ -9,16 +9,15 @@ import pytest
 
 from shared.domain.errors import NotFound, RateExceeded, StoreUnavailable
 from shared.domain.status import DeliveryStatus
-from shared.pipeline.consents import ACKNOWLEDGED_AFTER_SECONDS, LEASE_SECONDS
 from shared.pipeline.deliver import deliver
 from shared.pipeline.unsubscribe import follow_link, show_link
 from shared.pipeline.unsubscribe_links import FOLLOWED_A_MINUTE, PATH, UnsubscribeLinks
 from tests.fakes.accepted_chunks import accept
+from tests.fakes.stale_workers import WORKERS, sends_around
 from tests.fakes.virtual_time import run_virtually
 from tests.fakes.world import ADDRESS, TENANT, World, a_request
 
 Story = Callable[[World], Awaitable[None]]
-WORKERS = 20
 
 
 def tell(story: Story) -> None:
@@ -170,35 +169,18 @@ def test_a_forged_link_is_not_found_and_an_often_followed_one_has_to_wait():
 
 @pytest.mark.parametrize("seed", range(15))
 def test_no_send_starts_after_a_followed_link_was_answered_with_stale_memories_on_20_workers(seed: int):
-    """As test_consents.py has it for profiles: each worker checks, dawdles for as long as it may, and sends."""
-    chance = random.Random(seed)
-    sent: list[float] = []
+    """As test_consents.py has it for profiles."""
 
     async def story(world: World) -> None:
-        world.preferences.latency = 0.2
-        time = asyncio.get_running_loop().time
         token = await _link(world)
         link = world.services.links.read(token, world.clock.now())
         assert link is not None
-        stop = asyncio.Event()
 
-        async def work() -> None:
-            consents = world.fresh_process().consents
-            while not stop.is_set():
-                if await consents.suppressed_for(TENANT, link.mark) is None:
-                    await asyncio.sleep(chance.uniform(0, (ACKNOWLEDGED_AFTER_SECONDS - LEASE_SECONDS) * 0.99))
-                    sent.append(time())
-                await asyncio.sleep(chance.uniform(0, 0.3))
+        sends = await sends_around(
+            world, link.mark, lambda: follow_link(token, "", "", world.fresh_process()), random.Random(seed)
+        )
 
-        workers = [asyncio.create_task(work()) for _ in range(WORKERS)]
-        await asyncio.sleep(chance.uniform(0.5, 5))
-        await follow_link(token, "", "", world.fresh_process())
-        acknowledged = time()
-        await asyncio.sleep(10)
-        stop.set()
-        await asyncio.gather(*workers)
-
-        assert len(sent) > WORKERS
-        assert max(sent) < acknowledged
+        assert len(sends.began) > WORKERS
+        assert max(sends.began) < sends.acknowledged
 
     tell(story)
