@@ -10,9 +10,8 @@ from shared.pipeline import audit, audit_trail
 
 blueprint = func.Blueprint()
 
-_BETWEEN_LOOKS_MS = (
-    5000  # longer than most deliveries take, so that one look sees a notification with all it went through
-)
+# Longer than most deliveries take, so that one look sees a notification with all it went through.
+_BETWEEN_LOOKS_MS = 5000
 _AT_ONCE = 200  # notifications in one entry; a quarter of a megabyte of records at the most
 
 

@@ -18,6 +18,10 @@ DEFAULT_OVERLAP_HOURS = 24
 Recipients = Annotated[list[Annotated[str, plain(4096)]], Field(min_length=1, max_length=MAX_RECIPIENTS)]
 
 
+# A consumer's work. Operators, and whoever makes keys or erases people, use tokens.
+GrantableRole = Literal["Notifications.Send", "Notifications.Read", "Preferences.Write", "Templates.Admin"]
+
+
 class ApiKeyParameters(Inbound):
     """Whose keys are wanted; the caller's own without a tenant."""
 
@@ -33,10 +37,7 @@ class CreateApiKey(Inbound):
 
     name: Label
     kind: KeyKind
-    roles: Annotated[
-        list[Literal["Notifications.Send", "Notifications.Read", "Preferences.Write", "Templates.Admin"]],
-        Field(min_length=1),
-    ]
+    roles: Annotated[list[GrantableRole], Field(min_length=1)]
     expires_at: Instant | None = None
     recipients: Recipients | None = None
     tenant: TenantName | None = None

@@ -125,7 +125,6 @@ class CallbackBatch(BaseModel):
     Attributes:
         attempt: the number of the try that comes next; deferrals burn none.
         waits: whether its callbacks are marked as waiting for the endpoint to get well.
-        replay: which replay queued it, where it is not here for the first time.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
@@ -137,7 +136,6 @@ class CallbackBatch(BaseModel):
     attempt: int = 1
     deferrals: int = 0
     waits: bool = False
-    replay: str | None = None
     items: list[CallbackItem | EndpointEventItem]
 
     def deferred(self, items: Sequence[CallbackItem | EndpointEventItem], *, waits: bool = False) -> "CallbackBatch":
@@ -154,7 +152,7 @@ class CallbackBatch(BaseModel):
         parts = [self.endpoint_id, f"{self.attempt}.{self.deferrals}", *(item.webhook_id for item in self.items)]
         return BusMessage(
             body=self.model_dump_json(by_alias=True, exclude_none=True).encode(),
-            message_id=_digest([*parts, self.replay] if self.replay else parts),
+            message_id=_digest(parts),
             properties={"schemaVersion": self.schema_version},
             due_at=due_at,
         )

@@ -1,4 +1,4 @@
-"""The operations that find notifications and explain what became of them."""
+"""The operations that find notifications."""
 
 from shared.contracts import timeline_api
 from shared.contracts.operation import Answer, Operation, Parameter

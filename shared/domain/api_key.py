@@ -40,15 +40,6 @@ class KeyKind(StrEnum):
     TEST = "test"  # everything happens but the sending
 
 
-GRANTABLE = (
-    "Notifications.Send",
-    "Notifications.Read",
-    "Preferences.Write",
-    "Templates.Admin",
-)
-"""Roles that a key may carry: a consumer's work. Operators, and whoever makes keys or erases people, use tokens."""
-
-
 @dataclass(frozen=True, slots=True)
 class KeyDigest:
     """The hash of one secret of a key, and until when it is valid where that is decided."""

@@ -4,8 +4,8 @@ A chain is one partition of ``audit-logs`` (one of a tenant's few in an hour). T
 entries there are and how the last one hashes; the first entry of a partition names the partitions before it with their
 heads of that moment. So within a partition any edit, removal, insertion or change of order shows, and of earlier
 partitions also that their ends or they themselves were removed. What does not show here: a store owner who rewrites a
-whole chain with its head from some entry on up to the newest partition. Heads that were written down elsewhere show
-that, too: anchors (audit_anchor.py), and the log, which has each.
+whole chain with its head from some entry on up to the newest partition. Heads that were written down elsewhere (the log
+has each) show that, too.
 """
 
 import hashlib

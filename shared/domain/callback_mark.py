@@ -4,11 +4,8 @@ A mark is written where the callback's outcome is written down anyway, so that i
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-
-from shared.domain.callback_endpoint import DISABLED_AFTER
-from shared.domain.callback_schedule import LONGEST_PAUSE
 
 
 class CallbackState(StrEnum):
@@ -17,14 +14,7 @@ class CallbackState(StrEnum):
     WAITING = "waiting"  # its endpoint is being spared; it goes out after a probe got through
     RETRYING = "retrying"  # the last try failed, the next one has a time
     DELIVERED = "delivered"  # the consumer answered 2xx
-    FAILED = "failed"  # given up; a replay may bring it back
-
-
-# How long a message may be on its way without a newer mark; longer, and it is gone. Those that wait are marked once.
-_ON_ITS_WAY_FOR = {
-    CallbackState.RETRYING: 2 * LONGEST_PAUSE,
-    CallbackState.WAITING: DISABLED_AFTER + timedelta(days=1),
-}
+    FAILED = "failed"  # given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +32,6 @@ class CallbackMark:
     http_status: int | None = None
     milliseconds: int | None = None
     due_at: datetime | None = None
-
-    def is_lost(self, now: datetime) -> bool:
-        """Whether nothing brings it to its consumer any more, unless somebody replays it."""
-        patience = _ON_ITS_WAY_FOR.get(self.state)
-        if patience is None:
-            return self.state is CallbackState.FAILED
-        return self.at is not None and now - self.at > patience
 
 
 def mark_key(channel: str, status: str, endpoint_id: str) -> str:

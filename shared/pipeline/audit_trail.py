@@ -80,13 +80,12 @@ def _acceptance(document: Mapping[str, Any]) -> dict[str, Any]:
     template, traceparent = document.get("template"), document.get("traceparent")
     fields = {
         "at": document["createdAt"],
-        "by": document.get("requestedBy", document["tenantId"]),
+        "by": document["tenantId"],
         "category": document["category"],
         "lane": document["lane"],
         "channels": sorted(document["deliveries"]),
         "template": f"{template['id']}@{template['version']}" if template else None,
         "batchId": document.get("batchId"),
         "traceId": traceparent[_TRACE_ID] if traceparent else None,
-        "requestId": document.get("requestId"),
     }
     return {name: value for name, value in fields.items() if value is not None}

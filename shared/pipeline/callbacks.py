@@ -72,20 +72,14 @@ async def fire_callbacks(notifications: Sequence[Notification], services: Servic
 def _due(notification: Notification, endpoint: CallbackEndpoint) -> Iterator[CallbackItem]:
     if not endpoint.enabled:
         return
-    for item in callbacks_of(notification, endpoint):
-        if mark_key(item.channel, item.status, endpoint.id) not in notification.callbacks:
-            yield item
-
-
-def callbacks_of(notification: Notification, endpoint: CallbackEndpoint) -> Iterator[CallbackItem]:
-    """A callback for each status in the history that the endpoint wants to hear of, once for each channel."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     for entry in notification.history:
         status = outward(entry.status, entry.reason)
         if status is None or not is_outcome(entry.status) or not endpoint.wants(status):
             continue
-        if (entry.channel, status) not in seen:
-            seen.add((entry.channel, status))
+        key = mark_key(entry.channel, status, endpoint.id)
+        if key not in notification.callbacks and key not in seen:
+            seen.add(key)
             yield _callback(notification, entry, status)
 
 
@@ -113,7 +107,6 @@ async def send_callbacks(batch: CallbackBatch, services: Services) -> None:
         return  # removed by its consumer, and its callbacks with it
     now = services.clock.now()
     if not endpoint.enabled:
-        # Written down, so that a replay knows what to bring back once the endpoint is enabled again.
         given_up = CallbackMark(CallbackState.FAILED, now, batch.attempt - 1, DISABLED)
         await _record(batch, dict.fromkeys(_marked(batch.items), given_up), services)
     elif endpoint.health.is_resting(now):

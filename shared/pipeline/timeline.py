@@ -76,7 +76,7 @@ def _terms(
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class _Search:
     """What is looked for among one tenant's notifications, newest first, all of ``before`` excluded."""
 
     tenant: TenantId
@@ -102,7 +102,7 @@ async def list_notifications(query: ListParameters, caller: Caller, services: Se
         for tracking_id in ids:
             last, read = tracking_id, read + 1
             notification = known.get(tracking_id)
-            if notification and query.status in {None, status_of(notification)}:
+            if notification and query.status in {None, _status_of(notification)}:
                 found.append(notification)
             if len(found) == query.limit:
                 break
@@ -112,7 +112,7 @@ async def list_notifications(query: ListParameters, caller: Caller, services: Se
 
 
 def _page(found: Sequence[Notification], cursor: str | None) -> NotificationPageView:
-    return NotificationPageView(notifications=[listed(notification) for notification in found], next=cursor)
+    return NotificationPageView(notifications=[_listed(notification) for notification in found], next=cursor)
 
 
 def _scope(query: ListParameters, caller: Caller) -> str:
@@ -121,7 +121,7 @@ def _scope(query: ListParameters, caller: Caller) -> str:
     return f"notifications\n{caller.tenant_id}\n{question}"
 
 
-def _search(query: ListParameters, caller: Caller, scope: str, services: Services) -> Search:
+def _search(query: ListParameters, caller: Caller, scope: str, services: Services) -> _Search:
     before: TrackingId | None = None
     if query.cursor is not None:
         opened = unseal(services.bucket_secret, scope, query.cursor)
@@ -129,7 +129,7 @@ def _search(query: ListParameters, caller: Caller, scope: str, services: Service
             raise InvalidSubmission([FieldError("/cursor", "is not one of an earlier answer to this question")])
         before = TrackingId(opened)
     now = services.clock.now()
-    return Search(
+    return _Search(
         tenant=caller.tenant_id,
         terms=_terms(caller.tenant_id, query.customer_id, query.reference, query.template, services),
         since=max(query.since or now - KEPT, now - KEPT),
@@ -138,9 +138,9 @@ def _search(query: ListParameters, caller: Caller, scope: str, services: Service
     )
 
 
-async def _in_portions(search: Search, size: int, services: Services) -> AsyncIterator[list[TrackingId]]:
+async def _in_portions(search: _Search, size: int, services: Services) -> AsyncIterator[list[TrackingId]]:
     portion: list[TrackingId] = []
-    async for tracking_id in newest_first(search, services):
+    async for tracking_id in _newest_first(search, services):
         portion.append(tracking_id)
         if len(portion) == size:
             yield portion
@@ -149,7 +149,7 @@ async def _in_portions(search: Search, size: int, services: Services) -> AsyncIt
         yield portion
 
 
-async def newest_first(search: Search, services: Services) -> AsyncIterator[TrackingId]:
+async def _newest_first(search: _Search, services: Services) -> AsyncIterator[TrackingId]:
     """The ids that the search is for, as the index has them, newest first."""
     newest = min(search.until, instant_of(search.before)) if search.before else search.until
     day = newest
@@ -182,7 +182,7 @@ async def _windows(wanted: Wanted, services: Services) -> AsyncIterator[list[Pag
         wanted = Wanted(wanted.partition, wanted.oldest, last, wanted.terms)
 
 
-def _ids_on(pages: Sequence[Page], search: Search) -> list[TrackingId]:
+def _ids_on(pages: Sequence[Page], search: _Search) -> list[TrackingId]:
     terms = set(search.terms)
     return sorted(
         (
@@ -197,16 +197,16 @@ def _ids_on(pages: Sequence[Page], search: Search) -> list[TrackingId]:
     )
 
 
-def status_of(notification: Notification) -> str:
+def _status_of(notification: Notification) -> str:
     """The whole notification in one word."""
     return roll_up(delivery.status for delivery in notification.deliveries.values())
 
 
-def listed(notification: Notification) -> ListedNotification:
+def _listed(notification: Notification) -> ListedNotification:
     """The notification as a list shows it."""
     return ListedNotification(
         tracking_id=notification.tracking_id,
-        status=status_of(notification),
+        status=_status_of(notification),
         created_at=notification.created_at,
         priority=notification.lane.value,
         category=notification.category.value,
